@@ -1,0 +1,56 @@
+"""Which actor the running task or thread belongs to.
+
+Inside a plain handler the node knows (`node.current`); an async handler, an owned task and a
+BlockingActor's thread carry it in this context variable, so that what they send still names its
+cause, their asks inherit the deadline of what they are answering, and a ring of waiting actors is
+found when it closes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from supervision.errors import AskCycle
+
+if TYPE_CHECKING:
+    from supervision.cell import Cell
+    from supervision.messages import Envelope
+
+
+class Acting:
+    """An actor at work outside the dispatcher."""
+
+    __slots__ = ("cell", "envelope", "pausing")
+
+    def __init__(self, cell: Cell, envelope: Envelope, *, pausing: bool) -> None:
+        self.cell = cell
+        self.envelope = envelope
+        """What it is handling, or what the task was started by."""
+        self.pausing = pausing
+        """Its mailbox is paused meanwhile, so waiting for an answer can close a ring."""
+
+    @contextmanager
+    def waiting_for(self, target: Cell | None, patience: float) -> Iterator[None]:
+        """Note in the node's wait graph that this actor waits for `target`.
+
+        Raises:
+            AskCycle: `target` already waits for this actor, directly or through others.
+        """
+        if target is None or not self.pausing:
+            yield
+            return
+        waits = self.cell.node.waits
+        ring = waits.enter(self.cell, target)
+        if ring is not None:
+            raise AskCycle(target.path, patience, tuple(cell.path for cell in ring))
+        try:
+            yield
+        finally:
+            waits.leave(self.cell)
+
+
+acting: ContextVar[Acting | None] = ContextVar("acting", default=None)
+"""None outside every actor and inside plain handlers."""

@@ -1,0 +1,484 @@
+"""`Actor`: what people subclass.
+
+pykka's contract (`on_start`, `on_receive`, `on_stop`, `on_failure`) run by the node's dispatcher: a
+plain handler is a step that nothing can interrupt, re-enter or cancel; an `async def` handler runs
+in the actor's own task with its mailbox paused.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
+
+import pykka
+from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
+from trio.lowlevel import enable_ki_protection
+
+from supervision.behaviour import Handler, Table, table_of
+from supervision.binding import binding
+from supervision.errors import NotAccepted, Refused
+from supervision.messages import IDLE, NORMAL, ExitReason, Terminated, Wake
+from supervision.pykka_view import StopRequest, call_by_proxy, get_by_proxy, set_by_proxy
+from supervision.ref import ActorRef
+from supervision.reply import Reply
+from supervision.spec import Mailbox
+from supervision.tasks import Task
+from supervision.timers import Timer
+
+if TYPE_CHECKING:
+    from supervision.cell import Cell
+    from supervision.life import Life
+    from supervision.system import System
+
+logger = logging.getLogger("troupe.supervision")
+
+M = TypeVar("M")
+T = TypeVar("T")
+
+Hook = Callable[[], object]
+Done = Callable[[BaseException | None], None]
+
+
+class ActorContract(pykka.Actor):
+    """What the runtime asks of every actor; `Actor` and its kin are the public face of it."""
+
+    realtime: ClassVar[bool] = False
+    """Go before ordinary actors: for what people hear (tracks, sessions, voice detection)."""
+
+    mailbox: ClassVar[Mailbox | None] = None
+    """How many messages may wait, and what happens to one more. None: the node's default, REFUSE."""
+
+    _handlers: ClassVar[Table | None] = None
+
+    # pykka's constructor is not called: it allocates an inbox, an event and a UUID that most actors
+    # never need. They are properties below, made when somebody asks.
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        self._cell: Cell | None = binding.cell
+        binding.cell = None
+
+    # -- for the runtime --------------------------------------------------------------------
+
+    @classmethod
+    def _table(cls) -> Table:
+        table = cls.__dict__.get("_handlers")
+        if table is None:
+            table = cls._build_table()
+            cls._handlers = table
+        return table
+
+    @classmethod
+    def _build_table(cls) -> Table:
+        table = table_of(cls, Actor)
+        for message_type, handler in list(table.items()):
+            table.add(message_type, cls._adapt(handler))
+        if table.fallback is not None:
+            table.fallback = cls._adapt(table.fallback)
+        table.add_runtime(StopRequest, ActorContract._stop_requested)
+        table.add_runtime(ProxyCall, call_by_proxy)
+        table.add_runtime(ProxyGetAttr, get_by_proxy)
+        table.add_runtime(ProxySetAttr, set_by_proxy)
+        return table
+
+    @classmethod
+    def _adapt(cls, handler: Handler) -> Handler:
+        """Have an async handler go on in the actor's own task."""
+        if not iscoroutinefunction(handler):
+            return handler
+
+        def handle_in_task(actor: ActorContract, message: Any) -> None:
+            actor._life().handle_in_task(handler(actor, message))
+
+        handle_in_task.__wrapped__ = handler  # type: ignore[attr-defined]
+        return handle_in_task
+
+    def _born(self, life: Life) -> None:
+        """The instance exists; set up what it runs on."""
+
+    def _start(self, life: Life, done: Done) -> None:
+        life.call(self.on_start, done)
+
+    def _interrupt_start(self) -> None:
+        """Told to stop before the start is complete (a supervisor: stop starting children)."""
+
+    def _stop_in_order(self, life: Life, done: Done) -> None:
+        life.call(self.on_stop, done)
+
+    def _release(self, life: Life) -> None:
+        """Give up what else belongs to the instance (a supervisor: its children)."""
+
+    def _released(self) -> bool:
+        return True
+
+    def _stop_requested(self, message: StopRequest) -> None:
+        life = self._life()
+        node = life.cell.node
+        reply = node.current[3]
+        if reply is not None:
+            node.current = (*node.current[:3], None)
+            life.cell.wait_for_stop(reply)
+        life.cell.signal(life.stop, message.reason)
+
+    def _bound(self) -> Cell:
+        if self._cell is None:
+            raise RuntimeError(
+                f"{type(self).__qualname__} is not running in a system, so it has no address. Start "
+                "it with `await system.spawn(...)` or as a supervisor's child; and if its `__init__` "
+                "needs this, call `super().__init__()` first."
+            )
+        return self._cell
+
+    def _life(self) -> Life:
+        life = self._bound().life
+        if life is None or life.actor is not self:
+            raise RuntimeError(
+                f"{self._bound().path} runs no more; what is left of it can own nothing"
+            )
+        return life
+
+    # -- pykka's attributes, made when asked for ------------------------------------------------
+
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]
+        """A URN for pykka's registry."""
+        if self._cell is not None:
+            return self._cell.ref._view().actor_urn
+        return self.__dict__.setdefault("_urn", uuid.uuid4().urn)
+
+    @property
+    def actor_ref(self) -> pykka.ActorRef[Any]:
+        """This actor as pykka knows it; `self.ref` is ours."""
+        return self._bound().ref.pykka
+
+    @property
+    def actor_inbox(self) -> Any:  # type: ignore[override]
+        """The inbox as pykka knows it: `put` works, `get` belongs to the dispatcher."""
+        return self._bound().ref._view().actor_inbox
+
+    @property
+    def actor_stopped(self) -> Any:  # type: ignore[override]
+        """An event that is set once the actor is gone for good."""
+        return self._bound().ref._view().actor_stopped
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        raise NotImplementedError("Troupe's actors share one kind of inbox, made by their cell")
+
+    @staticmethod
+    def _create_future() -> pykka.Future[Any]:
+        return Reply()
+
+    def _start_actor_loop(self) -> None:
+        raise NotImplementedError("Troupe's actors are run by a dispatcher")
+
+    @classmethod
+    def start(cls, *_args: Any, **_kwargs: Any) -> NoReturn:  # type: ignore[override]
+        """Not for these actors: a running actor always has a supervisor."""
+        raise RuntimeError(
+            f"{cls.__qualname__}.start() would make an actor that nobody supervises. Use "
+            f"`await system.spawn({cls.__qualname__}, ...)`, or a supervisor's child spec."
+        )
+
+
+class Actor(ActorContract, Generic[M]):
+    """An actor that accepts messages of type M, run by the node's dispatcher.
+
+    Say what it accepts by `@handles` methods, or by overriding `on_receive` with an annotated
+    message parameter. What a handler of a `Request` returns is the answer; `raise Refuse(reason)`
+    says no; anything else raised is a crash, whether somebody asked or told.
+    """
+
+    # -- hooks ------------------------------------------------------------------------------
+
+    def on_start(self) -> Any:
+        """Runs before the first message, at every restart too. May be `async def`."""
+
+    def on_receive(self, message: Any) -> Any:
+        """Handle a message that no `@handles` method takes. May be `async def`.
+
+        The default, reached by `super().on_receive(message)`, logs a warning as pykka's does.
+        """
+        logger.warning(f"Unexpected message received by {self}: {type(message).__qualname__}")
+
+    def on_stop(self) -> Any:
+        """Runs after the last message when the actor stops in order. May be `async def`."""
+
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Runs when the actor crashed, before its tasks are cancelled. Plain, and short."""
+
+    # -- who and where ------------------------------------------------------------------------
+
+    @property
+    def ref(self) -> ActorRef[M]:
+        """This actor's own address, for others."""
+        return self._bound().ref
+
+    @property
+    def path(self) -> str:
+        """This actor's address in the tree."""
+        return self._bound().path
+
+    @property
+    def system(self) -> System:
+        """The system it runs in."""
+        from supervision.system import System
+
+        return System(self._bound().node)
+
+    @property
+    def now(self) -> float:
+        """The node's time, seconds: trio's clock, virtual in tests."""
+        return self._bound().node.time()
+
+    def __repr__(self) -> str:
+        where = self._cell.path if self._cell is not None else "not running"
+        return f"<{type(self).__name__} {where}>"
+
+    # -- stopping -----------------------------------------------------------------------------
+
+    @enable_ki_protection
+    def stop(self, reason: ExitReason = NORMAL) -> None:
+        """Stop once the messages that already wait are handled, as in pykka."""
+        self._bound().deliver(StopRequest(reason))
+
+    # -- answering later ------------------------------------------------------------------------
+
+    @enable_ki_protection
+    def defer(self) -> Promise[Any]:
+        """Answer the request in hand later, by the promise this returns.
+
+        The handler's return value is then ignored. If the actor ends before it has answered, the
+        asker is told so.
+
+        Raises:
+            RuntimeError: the message in hand asks for no answer, or this is no plain handler.
+        """
+        life = self._life()
+        node = life.cell.node
+        reply = node.current[3]
+        if reply is None:
+            raise RuntimeError(
+                f"{self.path} has nothing to defer: the message in hand was told, not asked, or "
+                "this is an async handler, whose return value is the answer."
+            )
+        node.current = (*node.current[:3], None)
+        if life.deferred is None:
+            life.deferred = set()
+        life.deferred.add(reply)
+        return Promise(life, reply)
+
+    # -- tasks ----------------------------------------------------------------------------------
+
+    @enable_ki_protection
+    def start_task(
+        self,
+        function: Callable[..., Awaitable[T]],
+        *args: Any,
+        name: str = "",
+        to: Callable[[T], Any] | None = None,
+        failed: Callable[[Exception], Any] | None = None,
+        cancelled: Callable[[], Any] | None = None,
+    ) -> Task:
+        """Run an async function beside the mailbox, for as long as this instance lives.
+
+        Its outcome comes back as a message to this actor.
+
+        Args:
+            to: makes the message from the result; without it the result is dropped.
+            failed: makes the message from the exception; without it a failure is this actor's crash.
+            cancelled: makes the message if the task was cancelled by `task.cancel()`.
+        """
+        label = name or getattr(function, "__qualname__", repr(function))
+        return self._life().start_task(function, args, label, to, failed, cancelled)
+
+    @enable_ki_protection
+    def pipe(
+        self,
+        reply: Reply[T],
+        *,
+        to: Callable[[T], Any],
+        failed: Callable[[Exception], Any] | None = None,
+    ) -> None:
+        """Have the answer to an ask come back as a message: `self.pipe(ref.ask(Total()), to=Got)`.
+
+        Args:
+            to: makes the message from the answer.
+            failed: makes the message from the error; without it a failed ask is this actor's crash.
+        """
+        life = self._life()
+
+        def settled(reply: Reply[T]) -> None:
+            if life.over or life.winding:
+                return
+            error = reply.error
+            if error is None:
+                life.cell.signal(life.report, to, reply.result())
+            elif failed is not None and isinstance(error, Exception):
+                life.cell.signal(life.report, failed, error)
+            else:
+                life.cell.signal(life.crash, error, None, "piped ask")
+
+        reply.on_settled(settled)
+
+    # -- time -------------------------------------------------------------------------------------
+
+    @enable_ki_protection
+    def send_after(self, seconds: float, message: M) -> Timer:
+        """Send this actor a message after a time, unless the timer is cancelled or it restarts."""
+        return self._timer(self.now + seconds, message)
+
+    @enable_ki_protection
+    def send_every(self, seconds: float, message: M) -> Timer:
+        """Send this actor a message at a fixed rate; beats that were missed are skipped."""
+        if not seconds > 0:
+            raise ValueError(f"the period is a positive number of seconds, not {seconds!r}")
+        life = self._life()
+        node = life.cell.node
+        beat = node.time() + seconds
+
+        def tick() -> None:
+            nonlocal beat
+            life.send_own(message)
+            missed = max(0, math.ceil((node.time() - beat) / seconds) - 1)
+            beat += seconds * (missed + 1)
+            if not life.over:
+                timer.over = False
+                node.timers.arm(beat, timer)
+
+        self._must_handle(message)
+        timer = node.timers.call_at(beat, tick)
+        self._keep(timer)
+        return timer
+
+    @enable_ki_protection
+    def wake_at(self, when: float) -> None:
+        """Be sent `Wake` at a time; replaces the last `wake_at`, and `math.inf` takes it back.
+
+        For a machine that tells its deadline: `self.wake_at(self.machine.deadline)` after each
+        event is all the timing it needs.
+        """
+        life = self._life()
+        known: Timer | None = self.__dict__.get("_wake")
+        if known is not None:
+            known.cancel()
+        if when == math.inf:
+            self.__dict__["_wake"] = None
+            return
+        node = life.cell.node
+        self._must_handle(Wake(when))
+        timer = node.timers.call_at(when, lambda: life.send_own(Wake(node.time())))
+        self.__dict__["_wake"] = timer
+        self._keep(timer)
+
+    def _timer(self, when: float, message: Any) -> Timer:
+        life = self._life()
+        self._must_handle(message)
+        timer = life.cell.node.timers.call_at(when, lambda: life.send_own(message))
+        self._keep(timer)
+        return timer
+
+    def _keep(self, timer: Timer) -> None:
+        life = self._life()
+        if life.timers is None:
+            life.timers = set()
+        elif len(life.timers) > 32:
+            life.timers = {kept for kept in life.timers if not kept.over}
+        life.timers.add(timer)
+
+    def _must_handle(self, message: Any) -> None:
+        table = self._bound().table
+        if not table.admits(type(message)):
+            raise NotAccepted(self.path, "no handler", type(message), table.names())
+
+    # -- watching -----------------------------------------------------------------------------------
+
+    @enable_ki_protection
+    def watch(self, ref: ActorRef[Any]) -> None:
+        """Be sent `Terminated` once that actor is gone for good (a restart does not count)."""
+        life = self._life()
+        if not life.cell.table.admits(Terminated):
+            raise NotAccepted(
+                self.path, "it watches", Terminated, life.cell.table.names()
+            )
+        watched = ref._cell
+        if life.watching is None:
+            life.watching = {}
+        if watched not in life.watching:
+            on_gone = watched.terminated(life.cell, life)
+            life.watching[watched] = on_gone
+            watched.watch(on_gone)
+
+    @enable_ki_protection
+    def unwatch(self, ref: ActorRef[Any]) -> None:
+        """Watch no longer. A `Terminated` that is already in the mailbox still comes."""
+        life = self._life()
+        on_gone = (life.watching or {}).pop(ref._cell, None)
+        if on_gone is not None:
+            ref._cell.unwatch(on_gone)
+
+    # -- stash ----------------------------------------------------------------------------------------
+
+    @enable_ki_protection
+    def stash(self) -> None:
+        """Put the message in hand aside, for a better moment; its asker keeps waiting.
+
+        Raises:
+            Refused: as many messages are stashed as the mailbox may hold.
+        """
+        life = self._life()
+        cell = life.cell
+        if cell.node.current is IDLE or cell.node.running is not cell:
+            raise RuntimeError(f"{self.path} can only stash in a plain handler, what it handles")
+        if life.stashed is None:
+            life.stashed = deque()
+        if len(life.stashed) >= cell.capacity:
+            raise Refused(cell.path, f"{cell.capacity} messages are stashed already")
+        life.stashed.append(cell.node.current)
+        cell.node.current = (*cell.node.current[:3], None)
+
+    @enable_ki_protection
+    def unstash(self) -> None:
+        """Handle what was stashed next, in the order it came."""
+        self._life()._unstash_all()
+
+
+class Promise(Generic[T]):
+    """The answer an actor owes, kept for later."""
+
+    __slots__ = ("_life", "_reply")
+
+    def __init__(self, life: Life, reply: Reply[T]) -> None:
+        self._life = life
+        self._reply = reply
+
+    @classmethod
+    def unread(cls, life: Life) -> Promise[Any]:
+        """A promise that nobody waits for: the request was told, not asked."""
+        return cls(life, Reply())  # type: ignore[arg-type]
+
+    def resolve(self, value: T) -> None:
+        """Answer. Harmless if the asker has given up."""
+        self._paid().settle(value, None)
+
+    def refuse(self, reason: str) -> None:
+        """Say no: the asker gets `Refused`."""
+        self.fail(Refused(self._life.cell.path, reason))
+
+    def fail(self, error: Exception) -> None:
+        """Fail the ask with one of the runtime's own errors."""
+        self._paid().settle(None, error)
+
+    def _paid(self) -> Reply[T]:
+        if self._life.deferred is not None:
+            self._life.deferred.discard(self._reply)
+        return self._reply

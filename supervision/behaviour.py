@@ -1,0 +1,227 @@
+"""What an actor class accepts, and which function handles it: one table per class, built once.
+
+The table serves both ends of a message: `tell` looks the type up to refuse what nobody handles,
+the dispatcher looks it up to call the handler. It comes from the `@handles` methods of the class,
+or, if the class overrides `on_receive`, from the annotation of its message parameter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, Union, overload
+
+import attrs
+
+if TYPE_CHECKING:
+    from supervision.actor import ActorContract
+
+Handler = Callable[[Any, Any], Any]
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MARK = "__handles__"
+
+
+@overload
+def handles(handler: F, /) -> F: ...
+@overload
+def handles(*message_types: type) -> Callable[[F], F]: ...
+def handles(*args: Any) -> Any:
+    """Mark a method as the handler of a message type.
+
+    Plain, the types come from the annotation of the method's message parameter; with arguments,
+    `@handles(Add, Sub)`, they are the arguments (needed where an annotation cannot be resolved:
+    a message class defined inside a function).
+    """
+    if len(args) == 1 and not isinstance(args[0], type):
+        setattr(args[0], _MARK, ())
+        return args[0]
+
+    def mark(handler: F) -> F:
+        setattr(handler, _MARK, args)
+        return handler
+
+    return mark
+
+
+class Table(dict[type, Handler]):
+    """Message type → handler. Types met by inheritance are added when they first come."""
+
+    __slots__ = ("_accepted", "fallback")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._accepted: dict[type, Handler] = {}
+        self.fallback: Handler | None = None
+        """Takes every type there is no entry for, if the actor accepts everything."""
+
+    def add(self, message_type: type, handler: Handler) -> None:
+        """Accept a type and its subclasses."""
+        self[message_type] = self._accepted[message_type] = handler
+
+    def add_runtime(self, message_type: type, handler: Handler) -> None:
+        """Accept one of the runtime's own types, which does not show in `accepted`."""
+        self[message_type] = handler
+
+    def admits(self, message_type: type) -> bool:
+        """Whether the type is handled; remembers the answer if it is."""
+        if message_type in self:
+            return True
+        for base in message_type.__mro__[1:]:
+            handler = self._accepted.get(base)
+            if handler is not None:
+                self[message_type] = handler
+                return True
+        if self.fallback is not None:
+            self[message_type] = self.fallback
+            return True
+        return False
+
+    def copy(self) -> Table:
+        """A table for one actor alone, so that its handlers can be wrapped."""
+        twin = Table()
+        twin.update(self)
+        twin._accepted = dict(self._accepted)
+        twin.fallback = self.fallback
+        return twin
+
+    @property
+    def accepted(self) -> Mapping[type, Handler]:
+        """The types the class declares (without those met by inheritance)."""
+        return self._accepted
+
+    def names(self) -> Sequence[str]:
+        """The declared types, by name; "anything" if it takes all."""
+        if self.fallback is not None:
+            return ("anything",)
+        return tuple(kind.__qualname__ for kind in self._accepted)
+
+
+def table_of(cls: type[ActorContract], base: type[Any]) -> Table:
+    """The table of an actor class; `base` is the class whose `on_receive` routes by the table.
+
+    Raises:
+        TypeError: a handler that does not say what it takes, two for one type, or a message class
+            that is not frozen.
+    """
+    table = Table()
+    receive = _overridden(cls, "on_receive", base)
+    if receive is not None:
+        owner, function = receive
+        # A class from plain pykka promises nothing by its annotations, so it is sent everything.
+        types_ = _message_types(cls, function) if issubclass(owner, base) else None
+        if types_ is None:
+            table.fallback = function
+        for message_type in types_ or ():
+            table.add(message_type, function)
+    for name in dir(cls):
+        function = inspect.getattr_static(cls, name)
+        marked = getattr(function, _MARK, None) if inspect.isfunction(function) else None
+        if marked is None:
+            continue
+        types_ = marked or _message_types(cls, function)
+        if not types_:
+            raise TypeError(
+                f"{cls.__qualname__}.{name} handles what? Annotate its message parameter with the "
+                "message type (or a union), or write `@handles(TheMessage)`."
+            )
+        for message_type in types_:
+            _refuse_mutable(cls, message_type)
+            known = table.accepted.get(message_type)
+            if known is not None and receive is None:
+                raise TypeError(
+                    f"{cls.__qualname__} has two handlers for {message_type.__qualname__}: "
+                    f"{getattr(known, '__name__', known)} and {name}. Keep one."
+                )
+            table.add(message_type, function)
+    for message_type in table.accepted:
+        _refuse_mutable(cls, message_type)
+    return table
+
+
+def _overridden(cls: type, name: str, base: type) -> tuple[type, Handler] | None:
+    """The class that overrides `base.name` and its function, if any does."""
+    for owner in cls.__mro__:
+        if owner is base:
+            return None
+        if name in owner.__dict__:
+            return owner, owner.__dict__[name]
+    return None
+
+
+def _message_types(cls: type, function: Callable[..., Any]) -> Sequence[type] | None:
+    """The types a handler's message parameter is annotated with; None for "anything"."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if len(parameters) < 2:
+        raise TypeError(
+            f"{cls.__qualname__}.{function.__name__} takes no message; "
+            "a handler is a method with one parameter."
+        )
+    annotation = parameters[1].annotation
+    if annotation is inspect.Parameter.empty:
+        return None
+    if isinstance(annotation, str):
+        annotation = _resolve(cls, function, annotation)
+    if isinstance(annotation, TypeVar):
+        return None
+    return _flatten(cls, function, annotation)
+
+
+def _resolve(cls: type, function: Callable[..., Any], annotation: str) -> Any:
+    module = sys.modules.get(cls.__module__)
+    names = {**vars(typing), **vars(module or types), **getattr(function, "__globals__", {})}
+    try:
+        return eval(annotation, names, dict(vars(cls)))  # noqa: S307  the project's own annotation
+    except Exception as error:
+        raise TypeError(
+            f"cannot resolve the annotation {annotation!r} of "
+            f"{cls.__qualname__}.{function.__name__} ({error}). Define the message types at module "
+            "level, outside `if TYPE_CHECKING:`, or name them with `@handles(TheMessage)`."
+        ) from error
+
+
+def _flatten(cls: type, function: Callable[..., Any], annotation: Any) -> Sequence[type] | None:
+    """The classes of a union, however it is written."""
+    if annotation is Any or annotation is object:
+        return None
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _flatten(cls, function, typing.get_args(annotation)[0])
+    if origin is Union or origin is types.UnionType:
+        found: list[type] = []
+        for member in typing.get_args(annotation):
+            inner = _flatten(cls, function, member)
+            if inner is None:
+                return None
+            found.extend(inner)
+        return found
+    if annotation is None:
+        return (type(None),)
+    alias = getattr(annotation, "__value__", None)
+    if alias is not None:  # a `type X = ...` statement (Python 3.12)
+        return _flatten(cls, function, alias)
+    kind = origin or annotation
+    if not isinstance(kind, type):
+        raise TypeError(
+            f"{cls.__qualname__}.{function.__name__} is annotated with {annotation!r}, which is no "
+            "class and no union of classes. A message is a class of its own."
+        )
+    return (kind,)
+
+
+def _refuse_mutable(cls: type, message_type: type) -> None:
+    """Messages are shared between actors, so a message class that can change is a fault."""
+    if attrs.has(message_type) and message_type.__setattr__ is object.__setattr__:
+        hint = "attrs.frozen"
+    elif dataclasses.is_dataclass(message_type) and message_type.__setattr__ is object.__setattr__:
+        hint = "dataclasses.dataclass(frozen=True)"
+    else:
+        return
+    raise TypeError(
+        f"{cls.__qualname__} accepts {message_type.__qualname__}, whose instances can be changed. "
+        f"Sender and receiver share a message, so it must be frozen: use {hint}."
+    )

@@ -1,0 +1,188 @@
+"""The dispatcher: one trio task that runs the handlers of all actors, a slice at a time.
+
+Its bounds: an actor handles at most 16 messages in a turn, fewer when many are ready, so that a
+round of all of them stays short; all actors together run for a millisecond, then trio has its turn
+(sockets, timers, other tasks). Realtime actors go before ordinary ones, which keep one turn in
+nine. Signals (stop, suspend, a child's end) go before all.
+
+Handlers run with KeyboardInterrupt protection: Ctrl-C is delivered to the main task, never into
+the middle of a state change.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import trio
+from trio.lowlevel import Abort, RaiseCancelT, enable_ki_protection
+
+from supervision.errors import Refuse
+from supervision.messages import IDLE
+
+if TYPE_CHECKING:
+    from supervision.cell import Cell
+    from supervision.node import Node
+
+REALTIME_TURNS = 8
+"""Realtime turns in a row before an ordinary actor that waits has one."""
+
+ROUND = 256
+"""Messages in a round of all ready ordinary actors, about: with many ready, each gets fewer."""
+
+
+class Dispatcher:
+    """Runs ready actors until the node closes."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.slice_s = node.config.slice_ms / 1000
+        self.messages = node.config.slice_messages
+        self._realtime_turns = 0
+
+    @enable_ki_protection
+    async def run(self) -> None:
+        """Dispatch for ever; run by the node under its shield."""
+        node = self.node
+        node.dispatcher = trio.lowlevel.current_task()
+        urgent, realtime, ordinary = node.urgent, node.realtime, node.ordinary
+        while True:
+            if not (urgent or realtime or ordinary):
+                node.asleep = True
+                await trio.lowlevel.wait_task_rescheduled(self._stop_sleeping)
+            self.slice()
+            if urgent or realtime or ordinary:
+                await trio.lowlevel.checkpoint()
+
+    def _stop_sleeping(self, _raise_cancel: RaiseCancelT) -> Abort:
+        self.node.asleep = False
+        return Abort.SUCCEEDED
+
+    def slice(self) -> None:
+        """Run ready actors for a slice of time."""
+        node = self.node
+        urgent = node.urgent
+        now = node.turn_started = perf_counter()
+        end = now + self.slice_s
+        while True:
+            if urgent:
+                urgent.popleft().take_signals()
+                now = perf_counter()
+            else:
+                cell = self.next_cell()
+                if cell is None:
+                    return
+                if cell.halt:
+                    cell.parked = True
+                    continue
+                self.turn(cell, self.limit())
+                started, now = now, perf_counter()
+                cell.busy += now - started
+            node.turn_started = now
+            if now >= end:
+                return
+
+    def next_cell(self) -> Cell | None:
+        """Whose turn it is."""
+        node = self.node
+        if node.realtime and (self._realtime_turns < REALTIME_TURNS or not node.ordinary):
+            self._realtime_turns += 1
+            return node.realtime.popleft()
+        self._realtime_turns = 0
+        return node.ordinary.popleft() if node.ordinary else None
+
+    def limit(self) -> int:
+        """How many messages the next actor may handle."""
+        ready = len(self.node.ordinary)
+        if ready * self.messages <= ROUND:
+            return self.messages
+        return max(1, ROUND // ready)
+
+    def turn(self, cell: Cell, limit: int) -> None:
+        """Let one actor handle up to `limit` messages."""
+        node = self.node
+        node.turns += 1
+        if cell.remote or node.tap is not None or cell.ring is not None or cell.poison:
+            self._unusual_turn(cell, limit)
+        else:
+            # The hot loop of the whole product: every line here is paid for by every message.
+            inbox = cell.inbox
+            popleft = inbox.popleft
+            actor = cell.actor
+            table = cell.table
+            node.running = cell
+            count = 0
+            try:
+                while inbox and count < limit:
+                    count += 1
+                    node.current = envelope = popleft()
+                    message = envelope[2]
+                    value = table[type(message)](actor, message)
+                    # `defer`, `stash` and async handlers take the reply out of `current`.
+                    reply = node.current[3]
+                    if reply is not None:
+                        reply.settle(value, None)
+                    if cell.halt:
+                        break
+            except BaseException as error:  # noqa: BLE001  whatever it is, it is this actor's crash
+                self._raised(cell, error)
+            node.current = IDLE
+            node.running = None
+            cell.handled += count
+        self._after_turn(cell)
+
+    def _after_turn(self, cell: Cell) -> None:
+        if cell.room is not None:
+            cell.made_room()
+        if cell.halt:
+            cell.parked = True
+        elif cell.inbox:
+            cell.lane.append(cell)
+            if cell.backlog_since == 0.0:
+                cell.backlog_since = self.node.turn_started
+        else:
+            cell.ready = False
+            cell.backlog_since = 0.0
+
+    def _raised(self, cell: Cell, error: BaseException) -> None:
+        """A handler raised: a refusal is an answer, anything else the end of this life."""
+        node = self.node
+        envelope = node.current
+        life = cell.life
+        assert life is not None
+        if isinstance(error, Refuse):
+            life.refuse(envelope[3], error)
+        else:
+            life.in_hand = envelope
+            cell.signal(life.crash, error, envelope)
+
+    def _unusual_turn(self, cell: Cell, limit: int) -> None:
+        """A turn of an actor that runs elsewhere, or that somebody observes."""
+        node = self.node
+        if cell.remote:
+            if cell.life is not None and cell.life.executor is not None:
+                cell.life.executor.feed()
+            return
+        node.running = cell
+        count = 0
+        while cell.inbox and count < limit and not cell.halt:
+            count += 1
+            node.current = envelope = cell.inbox.popleft()
+            started = perf_counter()
+            error: BaseException | None = None
+            try:
+                value = cell.table[type(envelope[2])](cell.actor, envelope[2])
+                reply = node.current[3]
+                if reply is not None:
+                    reply.settle(value, None)
+            except BaseException as raised:  # noqa: BLE001  whatever it is, it is this actor's crash
+                error = raised
+            if cell.poison:
+                cell.poison.pop(type(envelope[2]), None)
+            node.observed(cell, envelope, perf_counter() - started, error)
+            if error is not None:
+                self._raised(cell, error)
+                break
+        node.current = IDLE
+        node.running = None
+        cell.handled += count

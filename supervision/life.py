@@ -1,0 +1,454 @@
+"""One life of an actor: from its construction to the last of its tasks.
+
+A crash ends a life, not the cell; the supervisor may begin another. Everything an instance owns
+(tasks, timers, watches, stash, unanswered asks) is held here and ends with it, and whatever arrives
+late for a life that is over is dropped and counted.
+
+All methods run on the loop. Those that run the actor's own code are called by the dispatcher as
+signal steps, so they are never nested in another handler.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from inspect import iscoroutine
+from typing import TYPE_CHECKING, Any
+
+from supervision.binding import binding
+from supervision.cell import Cell, Phase
+from supervision.errors import ActorCrashed, ActorStopped, Escalate, Refuse, Refused
+from supervision.events import ActorEnded, ActorStarted, ActorStuck, DeadLetterReason
+from supervision.messages import IDLE, KILLED, NORMAL, Envelope, ExitReason, How
+from supervision.tasks import Runner, Task
+from supervision.timers import Timer
+
+if TYPE_CHECKING:
+    from supervision.actor import ActorContract
+    from supervision.executor import Executor
+    from supervision.reply import Reply
+
+
+class Life:
+    """What one instance owns, and the steps from its start to its end."""
+
+    __slots__ = (
+        "actor",
+        "announced",
+        "cell",
+        "deferred",
+        "ending",
+        "executor",
+        "fence_timer",
+        "in_hand",
+        "over",
+        "paused",
+        "runner",
+        "stashed",
+        "tasks",
+        "timers",
+        "watching",
+        "winding",
+    )
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.actor: ActorContract | None = None
+        self.executor: Executor | None = None
+        """Where handlers run, if not on the loop."""
+        self.paused = False
+        """An async handler or hook is under way."""
+        self.in_hand: Envelope | None = None
+        self.announced = False
+        """The supervisor knows that it started."""
+        self.ending: ExitReason | None = None
+        self.winding = False
+        """Its own code has run for the last time; only tasks remain."""
+        self.over = False
+        self.runner: Runner | None = None
+        self.tasks: set[Task] | None = None
+        self.timers: set[Timer] | None = None
+        self.deferred: set[Reply[Any]] | None = None
+        self.watching: dict[Cell, Callable[[ExitReason], None]] | None = None
+        self.stashed: deque[Envelope] | None = None
+        self.fence_timer: Timer | None = None
+
+    # -- the beginning ----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Construct the instance and run `on_start`."""
+        cell = self.cell
+        cell.life = self
+        cell.lives += 1
+        cell.stop_is_done()
+        cell.phase = Phase.STARTING
+        actor, error = self.guarded(self._construct)
+        if error is None:
+            self.actor = cell.actor = actor
+            cell.table = actor._table()
+            error = self.guarded(actor._born, self)[1]
+        if error is not None:
+            self._start_failed(error)
+            return
+        cell.adopt(actor.mailbox, realtime=actor.realtime)
+        actor._start(self, self._started)
+
+    def _construct(self) -> ActorContract:
+        cell = self.cell
+        binding.cell = cell
+        try:
+            actor = cell.spec.start()
+        finally:
+            binding.cell = None
+        if getattr(actor, "_cell", None) is not cell:
+            raise TypeError(
+                f"the start of child {cell.spec.id!r} gave {actor!r}, which is no new actor. It "
+                "must return a new instance of an Actor whose `__init__` calls `super().__init__()`."
+            )
+        return actor  # type: ignore[return-value]
+
+    def _started(self, error: BaseException | None) -> None:
+        if self.over:
+            return
+        if error is not None:
+            self._start_failed(error)
+            return
+        cell = self.cell
+        if self.ending is not None:  # told to stop while it was starting
+            self._finish()
+            return
+        cell.phase = Phase.RUNNING
+        self.announced = True
+        node = cell.node
+        if node.events.wants(ActorStarted):
+            node.events.publish(ActorStarted(node.time(), cell.path, cell.lives))
+        cell.reconsider()
+        cell.node.child_started(cell)
+
+    def _start_failed(self, error: BaseException) -> None:
+        report = self.cell.node.crashed(self.cell, error, "start", None)
+        self.ending = self._crash_reason(error, report)
+        self._wind_down()
+
+    # -- running code of the actor ------------------------------------------------------------
+
+    def guarded(self, function: Callable[..., Any], *args: Any) -> tuple[Any, BaseException | None]:
+        """Call code of the actor as the dispatcher calls a handler; errors are returned."""
+        node = self.cell.node
+        before, running = node.current, node.running
+        node.current = (next(node.ids), before[0], None, None)
+        node.running = self.cell
+        try:
+            return function(*args), None
+        except BaseException as error:  # noqa: BLE001  whatever it is, it is this actor's crash
+            return None, error
+        finally:
+            node.current, node.running = before, running
+
+    def call(
+        self, hook: Callable[[], Any], done: Callable[[BaseException | None], None]
+    ) -> None:
+        """Run a hook where the actor's handlers run, plain or async, then call `done`."""
+        if self.executor is not None:
+            self.executor.call(hook, done)
+            return
+        value, error = self.guarded(hook)
+        if error is None and iscoroutine(value):
+
+            def hook_done(_value: Any, error: BaseException | None) -> None:
+                self.paused = False
+                self.cell.signal(done, error)
+
+            self._run_coroutine(value, IDLE, hook_done)
+            return
+        done(error)
+
+    def _run_coroutine(
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        envelope: Envelope,
+        done: Callable[[Any, BaseException | None], None],
+    ) -> None:
+        self.paused = True
+        if self.runner is None:
+            self.runner = Runner(self, envelope)
+            self._own(self.runner)
+            self.runner.give(coroutine, envelope, done)
+            self.cell.node.start_soon(self.runner.run, self.runner.serve, ())
+        else:
+            self.runner.give(coroutine, envelope, done)
+
+    def handle_in_task(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Go on with an async handler in the actor's own task, its mailbox paused meanwhile."""
+        node = self.cell.node
+        envelope = node.current
+        node.current = (*envelope[:3], None)  # the dispatcher must not answer
+        self.in_hand = envelope
+        self.cell.halt = True
+        self._run_coroutine(coroutine, envelope, self._handled)
+
+    def _handled(self, value: Any, error: BaseException | None) -> None:
+        """An async handler has returned or raised. Runs in the actor's own task."""
+        envelope, self.in_hand = self.in_hand, None
+        self.paused = False
+        reply = envelope[3] if envelope is not None else None
+        cell = self.cell
+        if error is None:
+            if reply is not None:
+                reply.settle(value, None)
+        elif isinstance(error, Refuse):
+            self.refuse(reply, error)
+        else:
+            self.in_hand = envelope
+            cell.signal(self.crash, error, envelope)
+            return
+        if self.ending is not None:
+            cell.signal(self._finish)
+        else:
+            cell.reconsider()
+
+    def refuse(self, reply: Reply[Any] | None, refusal: Refuse) -> None:
+        """A handler said no."""
+        if reply is not None:
+            reply.settle(None, Refused(self.cell.path, refusal.reason))
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def stop(self, reason: ExitReason) -> None:
+        """End in order: the handler in hand, `on_stop`, then the tasks."""
+        if self.ending is not None or self.over:
+            return
+        self.ending = reason
+        if not self.paused and self.announced and (self.executor is None or self.executor.idle):
+            self._finish()
+        elif self.executor is not None:
+            self.executor.interrupt()
+        elif not self.announced and self.actor is not None:
+            self.actor._interrupt_start()
+
+    def executor_idle(self) -> None:
+        """A thread or worker has finished what it had in hand."""
+        if self.ending is not None and not self.winding and self.announced:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self.winding or self.over or self.cell.phase is Phase.STOPPING:
+            return
+        self.cell.phase = Phase.STOPPING
+        assert self.actor is not None
+        self.actor._stop_in_order(self, self._stopped)
+
+    def _stopped(self, error: BaseException | None) -> None:
+        if error is not None:
+            report = self.cell.node.crashed(self.cell, error, "on_stop", None)
+            self.ending = self._crash_reason(error, report)
+        self._wind_down()
+
+    def crash(self, error: BaseException, envelope: Envelope | None, where: str = "handler") -> None:
+        """A handler or task raised: answer its asker, run `on_failure`, end."""
+        if self.over or self.winding:
+            return
+        cell = self.cell
+        report = cell.node.crashed(cell, error, where, envelope)
+        reason = self._crash_reason(error, report)
+        if envelope is not None and envelope[3] is not None:
+            envelope[3].settle(None, self._as_crash(reason))
+        self.in_hand = None
+        self.ending = reason
+        cell.phase = Phase.STOPPING
+        cell.halt = True
+        if self.actor is not None and self.executor is None:
+            failure = self.guarded(
+                self.actor.on_failure, type(error), error, error.__traceback__
+            )[1]
+            if failure is not None:
+                cell.node.crashed(cell, failure, "on_failure", None)
+        self._wind_down()
+
+    def _crash_reason(self, error: BaseException, report: str) -> ExitReason:
+        how = How.ESCALATED if isinstance(error, Escalate) else How.CRASHED
+        return ExitReason(how, error, report)
+
+    def _as_crash(self, reason: ExitReason) -> Exception:
+        if not reason.abnormal or reason.how is How.KILLED:
+            return ActorStopped(self.cell.path)
+        crash = ActorCrashed(self.cell.path, reason.report)
+        crash.__cause__ = reason.error
+        return crash
+
+    def end_by_itself(self, reason: ExitReason) -> None:
+        """The actor's own decision to end (a supervisor that gave up)."""
+        if self.ending is None:
+            self.ending = reason
+        if not self.announced and reason.error is not None:
+            self._wind_down()
+        else:
+            self._finish()
+
+    def kill(self) -> None:
+        """Its shutdown time is over: cut off what still runs."""
+        if self.over:
+            return
+        self.ending = KILLED
+        if self.actor is not None and self.fence_timer is None:
+            node = self.cell.node
+            self.fence_timer = node.timers.call_at(
+                node.time() + node.config.kill_grace, self._fence_soon
+            )
+        self._wind_down()
+
+    def _wind_down(self) -> None:
+        """Its own code has run for the last time. End its tasks, its children, then itself."""
+        self.winding = True
+        self.cell.phase = Phase.STOPPING
+        self.cell.halt = True
+        self.cell.node.forget_waits(self.cell)
+        for timer in self.timers or ():
+            timer.cancel()
+        self.timers = None
+        for task in list(self.tasks or ()):
+            task.cancel()
+        if self.executor is not None:
+            self.executor.close()
+        if self.actor is not None:
+            self.actor._release(self)
+        self.perhaps_over()
+
+    def perhaps_over(self) -> None:
+        """Nothing of this life runs any more? Then it is over."""
+        if self.over or not self.winding or self.tasks:
+            return
+        if self.executor is not None and not self.executor.closed:
+            return
+        if self.actor is not None and not self.actor._released():
+            return
+        self._over()
+
+    def _fence_soon(self) -> None:
+        self.cell.signal(self._fence)
+
+    def _fence(self) -> None:
+        """It would not end even when cut off: leave it behind, by name, and go on without it."""
+        if self.over or (self.actor is not None and not self.actor._released()):
+            return
+        cell = self.cell
+        stuck = [f"{cell.path} task {task.name!r}" for task in self.tasks or ()]
+        if self.executor is not None and not self.executor.closed:
+            stuck.append(f"{cell.path} {self.executor.describe()}")
+            self.executor.abandon()
+        for what in stuck:
+            cell.node.stuck_here(self, what)
+            cell.node.events.publish(ActorStuck(cell.node.time(), cell.path, what))
+        self._over()
+
+    def _over(self) -> None:
+        cell, reason = self.cell, self.ending or NORMAL
+        self.over = True
+        if self.fence_timer is not None:
+            self.fence_timer.cancel()
+        self._leave_unanswered(reason)
+        for watched, on_gone in (self.watching or {}).items():
+            watched.unwatch(on_gone)
+        self.watching = None
+        self._unstash_all()
+        cell.actor = cell.life = None
+        cell.phase = Phase.ENDED
+        cell.reason = reason
+        cell.reconsider()
+        node = cell.node
+        if node.events.wants(ActorEnded):
+            node.events.publish(ActorEnded(node.time(), cell.path, cell.lives, reason))
+        node.child_ended(cell, reason, started=self.announced)
+
+    def _leave_unanswered(self, reason: ExitReason) -> None:
+        """Whoever still waits for an answer of this life gets to know that none will come."""
+        if self.in_hand is not None and self.in_hand[3] is not None:
+            self.in_hand[3].settle(None, self._as_crash(reason))
+        for reply in self.deferred or ():
+            reply.settle(None, self._as_crash(reason))
+        self.deferred = None
+
+    def _unstash_all(self) -> None:
+        """Stashed messages belong to the mailbox: the next life gets them, in order."""
+        if self.stashed:
+            self.cell.inbox.extendleft(reversed(self.stashed))
+            self.stashed = None
+
+    # -- owned tasks --------------------------------------------------------------------------
+
+    def start_task(
+        self,
+        function: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...],
+        name: str,
+        on_done: Callable[[Any], Any] | None,
+        on_failed: Callable[[Exception], Any] | None,
+        on_cancelled: Callable[[], Any] | None,
+    ) -> Task:
+        """Start a task that ends with this life at the latest."""
+        if self.winding or self.over:
+            raise RuntimeError(
+                f"{self.cell.path} is ending, so it cannot start a task; start it earlier, or give "
+                "the work to an actor that stays."
+            )
+        task = Task(self, name, self.cell.node.current, on_done, on_failed, on_cancelled)
+        self._own(task)
+        self.cell.node.start_soon(task.run, function, args)
+        return task
+
+    def _own(self, task: Task) -> None:
+        if self.tasks is None:
+            self.tasks = set()
+        self.tasks.add(task)
+
+    def task_ended(
+        self, task: Task, value: Any, error: BaseException | None, cancelled: bool
+    ) -> None:
+        """The outcome of a task, as a step of the actor."""
+        if self.tasks is not None:
+            self.tasks.discard(task)
+        if self.over:
+            self.cell.node.dead_letter(self.cell.path, task.name, DeadLetterReason.STALE)
+            return
+        if self.winding:
+            if error is not None:
+                self.cell.node.crashed(self.cell, error, f"task {task.name}", None)
+            self.perhaps_over()
+            return
+        if error is not None:
+            if task.on_failed is None or not isinstance(error, Exception):
+                self.crash(error, None, f"task {task.name}")
+            else:
+                self.report(task.on_failed, error)
+        elif cancelled:
+            if task.on_cancelled is not None:
+                self.report(task.on_cancelled)
+        elif task.on_done is not None:
+            self.report(task.on_done, value)
+
+    def report(self, make_message: Callable[..., Any], *args: Any) -> None:
+        """Send the actor the message that `make_message` makes of an outcome."""
+        message, error = self.guarded(make_message, *args)
+        if error is None:
+            error = self.deliver_own(message)
+        if error is not None:
+            self.crash(error, None, "outcome")
+
+    def deliver_own(self, message: Any) -> BaseException | None:
+        """Deliver a message the actor has arranged for itself; returns why it cannot be."""
+        if self.over:
+            return None
+        table = self.cell.table
+        if type(message) not in table and not table.admits(type(message)):
+            return TypeError(
+                f"{self.cell.path} arranged for a {type(message).__qualname__} to itself but has "
+                f"no handler for it; it accepts {', '.join(table.names())}."
+            )
+        self.cell.deliver(message, self.cell.node.current[0])
+        return None
+
+    def send_own(self, message: Any) -> None:
+        """A timer of this life fires."""
+        error = self.deliver_own(message)
+        if error is not None:
+            self.cell.signal(self.crash, error, None, "timer")

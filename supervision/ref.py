@@ -1,0 +1,274 @@
+"""References: how an actor is spoken to.
+
+`ActorRef[M]` is contravariant in the messages it takes, so a ref to a room that accepts
+`Join | Leave | CallEnded` may stand where a ref that takes `CallEnded` is wanted.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from math import inf
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import pykka
+import trio
+from trio.lowlevel import enable_ki_protection
+
+from supervision.acting import acting
+from supervision.cell import Phase
+from supervision.errors import ActorStopped, MailboxFull
+from supervision.events import DeadLetterReason
+from supervision.messages import IDLE, Envelope, ExitReason, Request
+from supervision.reply import Reply
+
+if TYPE_CHECKING:
+    from supervision.cell import Cell
+    from supervision.node import Node
+    from supervision.pykka_view import PykkaRef
+
+M_contra = TypeVar("M_contra", contravariant=True)
+M = TypeVar("M")
+T = TypeVar("T")
+
+
+class ActorRef(Generic[M_contra]):
+    """The address of an actor. It stays valid across restarts, and may be used on any thread."""
+
+    __slots__ = ("_cell",)
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+
+    def __repr__(self) -> str:
+        return f"<ActorRef {self._cell.path}>"
+
+    @property
+    def path(self) -> str:
+        """Its address in the tree, such as `/calls/c-7/session`."""
+        return self._cell.path
+
+    @property
+    def alive(self) -> bool:
+        """False once it is gone for good; True while it is being restarted."""
+        return self._cell.phase is not Phase.GONE
+
+    @property
+    def accepts(self) -> tuple[type, ...]:
+        """The message types it declares to accept, empty if it accepts anything."""
+        return tuple(self._cell.table.accepted)
+
+    @property
+    def pykka(self) -> pykka.ActorRef[Any]:
+        """The same mailbox as a `pykka.ActorRef`, for pykka actors and their idioms."""
+        return self._view()
+
+    def _view(self) -> PykkaRef:
+        from supervision.pykka_view import PykkaRef
+
+        cell = self._cell
+        if cell.view is None:
+            cell.view = PykkaRef(cell)
+        return cell.view
+
+    @classmethod
+    def foreign(cls, actor: pykka.ActorRef[Any], *, node: Any) -> ActorRef[Any]:
+        """A ref to an actor of another pykka runtime; `system.foreign(ref)` is the short form."""
+        from supervision.foreign import ForeignRef
+
+        return ForeignRef(actor, node)
+
+    # -- tell -----------------------------------------------------------------------------
+
+    @enable_ki_protection
+    def tell(self, message: M_contra) -> None:
+        """Send a message and go on. Never waits.
+
+        To an actor that is gone it makes a dead letter. A full mailbox with policy REFUSE raises
+        `MailboxFull`; inside a handler it makes a counted dead letter instead, so that a slow
+        receiver never crashes an innocent sender.
+
+        Raises:
+            NotAccepted: the actor has no handler for this type.
+            MailboxFull: no room; the message is attached, nothing was lost.
+        """
+        cell = self._cell
+        node = cell.node
+        if (
+            get_ident() == node.ident
+            and type(message) in cell.table
+            and len(cell.inbox) < cell.capacity
+        ):
+            current = node.current
+            if current is IDLE:
+                here = acting.get()
+                if here is not None:
+                    current = here.envelope
+            cell.inbox.append((next(node.ids), current[0], message, None))
+            if not cell.ready:
+                cell.ready = True
+                cell.lane.append(cell)
+                if node.asleep:
+                    node.wake()
+        else:
+            self._tell_slowly(message)
+
+    def _tell_slowly(self, message: Any) -> None:
+        """From another thread, to a full mailbox, to one that is gone, or a type met first."""
+        cell = self._cell
+        node = cell.node
+        on_loop = get_ident() == node.ident
+        problem = cell.post((next(node.ids), self._cause(), message, None))
+        if problem is None:
+            if on_loop:
+                cell.schedule()
+            else:
+                node.mailed(cell)
+            return
+        if isinstance(problem, ActorStopped):
+            self._bury(message, DeadLetterReason.STOPPED)
+        elif on_loop and node.current is not IDLE:
+            if isinstance(problem, MailboxFull):
+                cell.dropped += 1
+                self._bury(message, DeadLetterReason.FULL)
+            else:
+                raise problem
+        else:
+            raise problem
+
+    def _bury(self, message: Any, reason: DeadLetterReason) -> None:
+        cell = self._cell
+        if get_ident() == cell.node.ident:
+            cell.node.dead_letter(cell.path, message, reason)
+        else:
+            cell.node.call_soon(lambda: cell.node.dead_letter(cell.path, message, reason))
+
+    def _cause(self) -> int:
+        node = self._cell.node
+        if get_ident() == node.ident and node.current is not IDLE:
+            return node.current[0]
+        here = acting.get()
+        return here.envelope[0] if here is not None else 0
+
+    async def send(self, message: M_contra, *, timeout: float | None = None) -> None:
+        """Send a message, waiting for room if the mailbox is full. From a trio task.
+
+        Args:
+            timeout: seconds to wait for room; the node's `ask_timeout` if not given.
+
+        Raises:
+            MailboxFull: no room in time.
+            ActorStopped: the actor is gone.
+            NotAccepted: the actor has no handler for this type.
+        """
+        cell = self._cell
+        await trio.lowlevel.checkpoint()
+        patience = cell.node.config.ask_timeout if timeout is None else timeout
+        with trio.move_on_after(patience):
+            while len(cell.inbox) >= cell.capacity and cell.phase is not Phase.GONE:
+                room = trio.Event()
+                if cell.room is None:
+                    cell.room = deque()
+                cell.room.append(room.set)
+                await room.wait()
+        if cell.phase is Phase.GONE:
+            raise ActorStopped(cell.path)
+        self.tell(message)
+
+    # -- ask --------------------------------------------------------------------------------
+
+    @enable_ki_protection
+    def ask(self, request: Request[T], *, timeout: float | None = None) -> Reply[T]:
+        """Send a request; the reply can be awaited in trio, or `.get()` on another thread.
+
+        It ends in the value, `Refused`, `ActorCrashed`, `ActorStopped` or `AskTimeout`: in nothing
+        else, and never in nothing. Made while answering another ask, it inherits that one's
+        deadline.
+
+        Args:
+            timeout: seconds to wait; the node's `ask_timeout` if not given, `math.inf` for ever.
+        """
+        cell = self._cell
+        node = cell.node
+        if get_ident() != node.ident:
+            return self._ask_elsewhere(request, timeout)
+        current = node.current
+        if current is IDLE:
+            here = acting.get()
+            if here is not None:
+                current = here.envelope
+        reply = self._new_reply(timeout, current)
+        if type(request) in cell.table and len(cell.inbox) < cell.capacity:
+            cell.inbox.append((next(node.ids), current[0], request, reply))
+            if not cell.ready:
+                cell.ready = True
+                cell.lane.append(cell)
+                if node.asleep:
+                    node.wake()
+        else:
+            problem = cell.post((next(node.ids), current[0], request, reply))
+            if problem is not None:
+                reply.settle(None, problem)
+                return reply
+            cell.schedule()
+        if reply.deadline != inf:
+            reply.over = False
+            node.timers.arm(reply.deadline, reply)
+        return reply
+
+    def _new_reply(self, timeout: float | None, current: Envelope) -> Reply[Any]:
+        cell = self._cell
+        node = cell.node
+        patience = node.config.ask_timeout if timeout is None else timeout
+        reply: Reply[Any] = Reply(node, cell, patience)
+        deadline = node.time() + patience
+        answering = current[3]
+        if answering is not None and answering.deadline < deadline:
+            deadline = answering.deadline
+        reply.deadline = deadline
+        return reply
+
+    def _ask_elsewhere(self, request: Any, timeout: float | None) -> Reply[Any]:
+        """Ask from another thread: the mail goes in here, the timer is armed on the loop."""
+        cell = self._cell
+        node = cell.node
+        here = acting.get()
+        reply = self._new_reply(timeout, here.envelope if here is not None else IDLE)
+        problem = cell.post((next(node.ids), self._cause(), request, reply))
+        if problem is not None:
+            reply.settle(None, problem)
+            return reply
+        if reply.deadline != inf:
+            node.call_soon(lambda: _arm(reply, node))
+        node.mailed(cell)
+        return reply
+
+    # -- life and death -------------------------------------------------------------------------
+
+    def on_gone(self, callback: Callable[[ExitReason], None]) -> None:
+        """Call back on the loop once the actor is gone for good. Actors use `self.watch(ref)`."""
+        self._cell.watch(callback)
+
+    async def wait_gone(self) -> ExitReason:
+        """Wait until the actor is gone for good; returns why."""
+        await trio.lowlevel.checkpoint()
+        gone = trio.Event()
+        reasons: list[ExitReason] = []
+
+        def on_gone(reason: ExitReason) -> None:
+            reasons.append(reason)
+            gone.set()
+
+        self._cell.watch(on_gone)
+        try:
+            await gone.wait()
+        finally:
+            self._cell.unwatch(on_gone)
+        return reasons[0]
+
+
+def _arm(reply: Reply[Any], node: Node) -> None:
+    if not reply.done:
+        reply.over = False
+        node.timers.arm(reply.deadline, reply)

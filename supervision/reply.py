@@ -1,0 +1,320 @@
+"""`Reply[T]`: the answer to an ask, as a `pykka.Future` that trio can await too.
+
+It is settled exactly once, from any thread: whoever pops the single item of `_claim` has the
+right to settle it (`list.pop` is atomic, which a flag that is tested and then set is not, and
+it needs no lock that a KeyboardInterrupt could leave held). Waiters are woken on the loop, where
+they also register, so the two cannot cross; a waiting thread registers its event first and looks
+at `done` second, the settler sets `done` first and looks for events second.
+"""
+
+from __future__ import annotations
+
+import functools
+import queue
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterable
+from math import inf
+from threading import get_ident
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+import pykka
+import trio
+from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, enable_ki_protection
+
+from supervision.acting import acting
+from supervision.errors import AskTimeout, BlockingOnLoop
+
+if TYPE_CHECKING:
+    from supervision.cell import Cell
+    from supervision.node import Node
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_making_event = threading.Lock()
+"""Two threads waiting for one reply must agree on one event. Never taken on the loop."""
+
+ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
+
+
+class Reply(pykka.Future[T], Generic[T]):
+    """A value that is here now or later. `await` it on the loop, `.get()` it on other threads.
+
+    Settled by the runtime; a foreign pykka actor settles it through `set` and `set_exception`.
+    """
+
+    __slots__ = (
+        "_callbacks",
+        "_claim",
+        "_error",
+        "_event",
+        "_get_hook",
+        "_get_hook_result",
+        "_node",
+        "_patience",
+        "_target",
+        "_token",
+        "_value",
+        "_waiters",
+        "deadline",
+        "done",
+        "over",
+    )
+
+    def __init__(
+        self, node: Node | None = None, target: Cell | None = None, patience: float = 0.0
+    ) -> None:
+        # pykka.Future.__init__ is not called: it would allocate what only get hooks need.
+        self._get_hook = None
+        self._node = node
+        self._target = target
+        self._patience = patience
+        self._claim = [None]
+        self._waiters: Task | list[Task] | None = None
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._event: threading.Event | None = None
+        self._callbacks: list[Callable[[Reply[T]], None]] | None = None
+        self.done = False
+        """True once it is settled."""
+        self.over = True
+        """It has no place in the timer heap, or none that is still needed."""
+        self.deadline = inf
+        """When the ask gives up, in the node's time."""
+
+    def __repr__(self) -> str:
+        if not self.done:
+            return f"<Reply from {self._target_path()}: pending>"
+        state = "failed" if self._error is not None else "answered"
+        return f"<Reply from {self._target_path()}: {state}>"
+
+    def _target_path(self) -> str:
+        return self._target.path if self._target is not None else "nobody"
+
+    # -- settling -------------------------------------------------------------------------
+
+    @enable_ki_protection
+    def settle(self, value: Any, error: BaseException | None) -> bool:
+        """Answer it, unless it has been; True if this was the answer. Any thread."""
+        try:
+            self._claim.pop()
+        except IndexError:
+            return False
+        self._value: Any = value
+        self._error = error
+        self.done = True
+        node = self._node
+        if node is not None:
+            if get_ident() == node.ident:
+                self._notify()
+            else:
+                node.call_soon(self._notify)
+        elif self._token is not None:
+            self._token.run_sync_soon(self._notify)
+        else:
+            self._notify()
+        return True
+
+    def _notify(self) -> None:
+        """Wake whoever waits. On the loop, so nobody can register while it runs."""
+        if not self.over:
+            self.over = True
+            if self._node is not None:
+                self._node.timers.forget_one()
+        waiters = self._waiters
+        if waiters is not None:
+            self._waiters = None
+            for task in waiters if isinstance(waiters, list) else (waiters,):
+                trio.lowlevel.reschedule(task)
+        if self._event is not None:
+            self._event.set()
+        callbacks = self._callbacks
+        if callbacks is not None:
+            self._callbacks = None
+            for callback in callbacks:
+                callback(self)
+
+    def fire(self) -> None:
+        """The ask's time is up (called by the timer heap)."""
+        self.over = True
+        self.settle(None, AskTimeout(self._target_path(), self._patience))
+
+    def set(self, value: T | None = None) -> None:
+        """Answer it; `queue.Full` if it was answered before, as in pykka."""
+        if self._get_hook is not None or not self.settle(value, None):
+            raise queue.Full
+
+    def set_exception(self, exc_info: ExcInfo | None = None) -> None:
+        """Fail it with the exception in hand or with `exc_info`, as in pykka."""
+        kind, error, traceback = exc_info if exc_info is not None else sys.exc_info()
+        if error is None:
+            if kind is None:
+                raise ValueError("set_exception() outside an except block needs an exc_info triple")
+            error = kind()
+        if traceback is not None:
+            error = error.with_traceback(traceback)
+        if self._get_hook is not None or not self.settle(None, error):
+            raise queue.Full
+
+    def set_get_hook(self, func: Callable[[float | None], T]) -> None:
+        """Compute the value at `get()`, as in pykka."""
+        if self.done:
+            raise queue.Full
+        self._get_hook = func
+
+    def on_settled(self, callback: Callable[[Reply[T]], None]) -> None:
+        """Call back on the loop once it is settled; at once if it is. Loop thread only."""
+        if self.done:
+            callback(self)
+            return
+        if self._callbacks is None:
+            self._callbacks = []
+        self._callbacks.append(callback)
+
+    # -- waiting --------------------------------------------------------------------------
+
+    def result(self) -> T:
+        """The value of a settled reply; raises the error it was settled with."""
+        if not self.done:
+            raise RuntimeError(f"{self!r} has no result yet; `await` it")
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[no-any-return]
+
+    @property
+    def error(self) -> BaseException | None:
+        """What a settled reply failed with."""
+        return self._error if self.done else None
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self._wait().__await__()
+
+    # pykka's futures can be `yield from`-ed, which means the same.
+    __iter__ = __await__
+
+    @enable_ki_protection
+    async def _wait(self) -> T:
+        if self._get_hook is not None:
+            await trio.lowlevel.checkpoint()
+            return self.get()
+        if self.done:
+            await trio.lowlevel.checkpoint()
+            return self.result()
+        actor = acting.get(None)
+        if actor is None:
+            await self._wait_settled()
+        else:
+            with actor.waiting_for(self._target, self._patience):
+                await self._wait_settled()
+        return self.result()
+
+    async def _wait_settled(self) -> None:
+        task = current_task()
+        if self._waiters is None:
+            self._waiters = task
+        elif isinstance(self._waiters, list):
+            self._waiters.append(task)
+        else:
+            self._waiters = [self._waiters, task]
+
+        def stop_waiting(_raise_cancel: RaiseCancelT) -> Abort:
+            if isinstance(self._waiters, list):
+                self._waiters.remove(task)
+            else:
+                self._waiters = None
+            return Abort.SUCCEEDED
+
+        if self._node is None:
+            # No node brings the notification to the loop, so registering and settling may cross.
+            self._token = trio.lowlevel.current_trio_token()
+            if self.done:
+                stop_waiting(_never)
+                return
+        await trio.lowlevel.wait_task_rescheduled(stop_waiting)
+
+    def get(self, *, timeout: float | None = None) -> T:
+        """The value, waiting for it on this thread.
+
+        Raises:
+            BlockingOnLoop: on the loop's own thread, always: it would stop the whole node.
+            pykka.Timeout: nothing after `timeout` seconds.
+        """
+        node = self._node
+        if node is not None and get_ident() == node.ident and node.open:
+            raise BlockingOnLoop(f"reply.get() for {self._target_path()}")
+        if self._get_hook is not None:
+            return self._hooked(timeout)
+        if not self.done:
+            self._wait_on_thread(timeout)
+        return self.result()
+
+    def _hooked(self, timeout: float | None) -> T:
+        try:
+            return self._get_hook_result  # type: ignore[return-value]
+        except AttributeError:
+            assert self._get_hook is not None
+            self._get_hook_result: Any = self._get_hook(timeout)
+            return self._get_hook_result  # type: ignore[no-any-return]
+
+    def _wait_on_thread(self, timeout: float | None) -> None:
+        with _making_event:
+            if self._event is None:
+                self._event = threading.Event()
+        if self.done:
+            return
+        actor = acting.get(None)
+        if actor is None:
+            arrived = self._event.wait(timeout)
+        else:
+            with actor.waiting_for(self._target, self._patience):
+                arrived = self._event.wait(timeout)
+        if not arrived and not self.done:
+            raise AskTimeout(self._target_path(), timeout or 0.0)
+
+    # -- pykka's combinators, awaitable too -----------------------------------------------
+
+    def map(self, func: Callable[[T], R]) -> Reply[R]:
+        """A reply with `func` applied to the value."""
+        return DerivedReply([self], lambda values: func(values[0]))
+
+    def join(self, *futures: pykka.Future[Any]) -> Reply[Iterable[Any]]:  # type: ignore[override]
+        """A reply with the list of all values."""
+        return DerivedReply([self, *futures], list)
+
+    def filter(self, func: Callable[[Any], bool]) -> Reply[Iterable[Any]]:  # type: ignore[override]
+        """A reply with only the items for which `func(item)` is true."""
+        return DerivedReply([self], lambda values: list(filter(func, values[0])))
+
+    def reduce(self, func: Callable[[Any, Any], Any], *args: Any) -> Reply[Any]:  # type: ignore[override]
+        """A reply with the items reduced to one value."""
+        return DerivedReply([self], lambda values: functools.reduce(func, values[0], *args))
+
+
+def _never() -> NoReturn:
+    raise AssertionError("not cancelled")
+
+
+class DerivedReply(Reply[R]):
+    """What `map`, `join`, `filter` and `reduce` give: computed once, from other futures."""
+
+    __slots__ = ("_compute", "_sources")
+
+    def __init__(
+        self, sources: list[pykka.Future[Any]], compute: Callable[[list[Any]], R]
+    ) -> None:
+        super().__init__()
+        self._sources = sources
+        self._compute = compute
+        self._get_hook = self._compute_blocking
+
+    def _compute_blocking(self, timeout: float | None) -> R:
+        return self._compute([source.get(timeout=timeout) for source in self._sources])
+
+    async def _wait(self) -> R:
+        try:
+            return self._get_hook_result  # type: ignore[no-any-return]
+        except AttributeError:
+            values = [await source for source in self._sources]
+            self._get_hook_result = self._compute(values)
+            return self._get_hook_result  # type: ignore[no-any-return]
