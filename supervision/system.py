@@ -180,6 +180,7 @@ class _Root:
             "root", partial(DynamicSupervisor, exhausted=Exhausted.ESCALATE), shutdown="infinity"
         )
         self.cell = Cell(node, "/", spec, None)
+        self.started = trio.Event()
         self.ended = trio.Event()
         self.failure: ExitReason | None = None
         self._stopping = False
@@ -191,6 +192,7 @@ class _Root:
         self.cell.signal(Life(self.cell).begin)
 
     def _reported(self, what: str, reason: ExitReason | None) -> None:
+        self.started.set()
         if what == "started":
             return
         if not self._stopping:
@@ -289,4 +291,5 @@ async def _run(
             await trio.lowlevel.checkpoint()
             root = _Root(node, fail)
             root.start()
+            await root.started.wait()
             task_status.started(root)

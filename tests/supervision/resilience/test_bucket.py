@@ -177,8 +177,8 @@ class BucketMachine(RuleBasedStateMachine):
     def begin(self, rate: float, burst: float, at: int) -> None:
         self.bucket = TokenBucket(rate, burst)
         self.rate, self.burst = Fraction(rate), Fraction(burst)
-        self.now = self.latest = Fraction(at)
-        self.full_at = self.now
+        self.now = Fraction(at)
+        self.latest = self.full_at = Fraction(-(10**9))  # full before anybody came
 
     def exact_wait(self, n: float) -> Fraction:
         self.latest = max(self.latest, self.now)
