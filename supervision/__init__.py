@@ -1,12 +1,11 @@
 """The actor runtime: mailboxes, references, child specs, supervisors.
 
 Nothing here has heard of rooms, calls or audio. Read `spec.py` for the vocabulary, then
-`restart.py` (what to restart, as a pure machine) and `supervisor.py` (doing it); `cell.py`, `life.py`
-and `dispatcher.py` are how actors run; `testing.py` is for the tests of your own actors.
+`restart.py` (what to restart, as a pure machine) and `supervisor.py` (doing it); `cell.py`,
+`life.py` and `dispatcher.py` are how actors run; `testing.py` is for tests of your own actors.
 """
 
 from supervision.actor import Actor as Actor
-from supervision.actor import Promise as Promise
 from supervision.behaviour import handles as handles
 from supervision.config import SupervisionConfig as SupervisionConfig
 from supervision.errors import ActorCrashed as ActorCrashed
@@ -29,6 +28,7 @@ from supervision.messages import How as How
 from supervision.messages import Request as Request
 from supervision.messages import Terminated as Terminated
 from supervision.messages import Wake as Wake
+from supervision.promise import Promise as Promise
 from supervision.ref import ActorRef as ActorRef
 from supervision.reply import Reply as Reply
 from supervision.spec import AutoShutdown as AutoShutdown

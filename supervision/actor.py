@@ -9,180 +9,30 @@ from __future__ import annotations
 
 import logging
 import math
-import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
-from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import pykka
-from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 from trio.lowlevel import enable_ki_protection
 
-from supervision.behaviour import Handler, Table, table_of
-from supervision.binding import binding
+from supervision.contract import ActorContract
 from supervision.errors import NotAccepted, Refused
 from supervision.messages import IDLE, NORMAL, ExitReason, Terminated, Wake
-from supervision.pykka_view import StopRequest, call_by_proxy, get_by_proxy, set_by_proxy
+from supervision.promise import Promise
+from supervision.pykka_view import StopRequest
 from supervision.ref import ActorRef
 from supervision.reply import Reply
-from supervision.spec import Mailbox
 from supervision.tasks import Task
 from supervision.timers import Timer
 
 if TYPE_CHECKING:
-    from supervision.cell import Cell
-    from supervision.life import Life
     from supervision.system import System
 
 logger = logging.getLogger("troupe.supervision")
 
 M = TypeVar("M")
 T = TypeVar("T")
-
-Hook = Callable[[], object]
-Done = Callable[[BaseException | None], None]
-
-
-class ActorContract(pykka.Actor):
-    """What the runtime asks of every actor; `Actor` and its kin are the public face of it."""
-
-    realtime: ClassVar[bool] = False
-    """Go before ordinary actors: for what people hear (tracks, sessions, voice detection)."""
-
-    mailbox: ClassVar[Mailbox | None] = None
-    """How many messages may wait, and what happens to one more. None: the node's default, REFUSE."""
-
-    _handlers: ClassVar[Table | None] = None
-
-    # pykka's constructor is not called: it allocates an inbox, an event and a UUID that most actors
-    # never need. They are properties below, made when somebody asks.
-    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
-        self._cell: Cell | None = binding.cell
-        binding.cell = None
-
-    # -- for the runtime --------------------------------------------------------------------
-
-    @classmethod
-    def _table(cls) -> Table:
-        table = cls.__dict__.get("_handlers")
-        if table is None:
-            table = cls._build_table()
-            cls._handlers = table
-        return table
-
-    @classmethod
-    def _build_table(cls) -> Table:
-        table = table_of(cls, Actor)
-        for message_type, handler in list(table.items()):
-            table.add(message_type, cls._adapt(handler))
-        if table.fallback is not None:
-            table.fallback = cls._adapt(table.fallback)
-        table.add_runtime(StopRequest, ActorContract._stop_requested)
-        table.add_runtime(ProxyCall, call_by_proxy)
-        table.add_runtime(ProxyGetAttr, get_by_proxy)
-        table.add_runtime(ProxySetAttr, set_by_proxy)
-        return table
-
-    @classmethod
-    def _adapt(cls, handler: Handler) -> Handler:
-        """Have an async handler go on in the actor's own task."""
-        if not iscoroutinefunction(handler):
-            return handler
-
-        def handle_in_task(actor: ActorContract, message: Any) -> None:
-            actor._life().handle_in_task(handler(actor, message))
-
-        handle_in_task.__wrapped__ = handler  # type: ignore[attr-defined]
-        return handle_in_task
-
-    def _born(self, life: Life) -> None:
-        """The instance exists; set up what it runs on."""
-
-    def _start(self, life: Life, done: Done) -> None:
-        life.call(self.on_start, done)
-
-    def _interrupt_start(self) -> None:
-        """Told to stop before the start is complete (a supervisor: stop starting children)."""
-
-    def _stop_in_order(self, life: Life, done: Done) -> None:
-        life.call(self.on_stop, done)
-
-    def _release(self, life: Life) -> None:
-        """Give up what else belongs to the instance (a supervisor: its children)."""
-
-    def _released(self) -> bool:
-        return True
-
-    def _stop_requested(self, message: StopRequest) -> None:
-        life = self._life()
-        node = life.cell.node
-        reply = node.current[3]
-        if reply is not None:
-            node.current = (*node.current[:3], None)
-            life.cell.wait_for_stop(reply)
-        life.cell.signal(life.stop, message.reason)
-
-    def _bound(self) -> Cell:
-        if self._cell is None:
-            raise RuntimeError(
-                f"{type(self).__qualname__} is not running in a system, so it has no address. Start "
-                "it with `await system.spawn(...)` or as a supervisor's child; and if its `__init__` "
-                "needs this, call `super().__init__()` first."
-            )
-        return self._cell
-
-    def _life(self) -> Life:
-        life = self._bound().life
-        if life is None or life.actor is not self:
-            raise RuntimeError(
-                f"{self._bound().path} runs no more; what is left of it can own nothing"
-            )
-        return life
-
-    # -- pykka's attributes, made when asked for ------------------------------------------------
-
-    @property
-    def actor_urn(self) -> str:  # type: ignore[override]
-        """A URN for pykka's registry."""
-        if self._cell is not None:
-            return self._cell.ref._view().actor_urn
-        return self.__dict__.setdefault("_urn", uuid.uuid4().urn)
-
-    @property
-    def actor_ref(self) -> pykka.ActorRef[Any]:
-        """This actor as pykka knows it; `self.ref` is ours."""
-        return self._bound().ref.pykka
-
-    @property
-    def actor_inbox(self) -> Any:  # type: ignore[override]
-        """The inbox as pykka knows it: `put` works, `get` belongs to the dispatcher."""
-        return self._bound().ref._view().actor_inbox
-
-    @property
-    def actor_stopped(self) -> Any:  # type: ignore[override]
-        """An event that is set once the actor is gone for good."""
-        return self._bound().ref._view().actor_stopped
-
-    @staticmethod
-    def _create_actor_inbox() -> Any:
-        raise NotImplementedError("Troupe's actors share one kind of inbox, made by their cell")
-
-    @staticmethod
-    def _create_future() -> pykka.Future[Any]:
-        return Reply()
-
-    def _start_actor_loop(self) -> None:
-        raise NotImplementedError("Troupe's actors are run by a dispatcher")
-
-    @classmethod
-    def start(cls, *_args: Any, **_kwargs: Any) -> NoReturn:  # type: ignore[override]
-        """Not for these actors: a running actor always has a supervisor."""
-        raise RuntimeError(
-            f"{cls.__qualname__}.start() would make an actor that nobody supervises. Use "
-            f"`await system.spawn({cls.__qualname__}, ...)`, or a supervisor's child spec."
-        )
 
 
 class Actor(ActorContract, Generic[M]):
@@ -193,7 +43,7 @@ class Actor(ActorContract, Generic[M]):
     says no; anything else raised is a crash, whether somebody asked or told.
     """
 
-    # -- hooks ------------------------------------------------------------------------------
+    # -- hooks ----------------------------------------------------------------------------
 
     def on_start(self) -> Any:
         """Runs before the first message, at every restart too. May be `async def`."""
@@ -216,7 +66,7 @@ class Actor(ActorContract, Generic[M]):
     ) -> None:
         """Runs when the actor crashed, before its tasks are cancelled. Plain, and short."""
 
-    # -- who and where ------------------------------------------------------------------------
+    # -- who and where --------------------------------------------------------------------
 
     @property
     def ref(self) -> ActorRef[M]:
@@ -244,14 +94,14 @@ class Actor(ActorContract, Generic[M]):
         where = self._cell.path if self._cell is not None else "not running"
         return f"<{type(self).__name__} {where}>"
 
-    # -- stopping -----------------------------------------------------------------------------
+    # -- stopping -------------------------------------------------------------------------
 
     @enable_ki_protection
     def stop(self, reason: ExitReason = NORMAL) -> None:
         """Stop once the messages that already wait are handled, as in pykka."""
         self._bound().deliver(StopRequest(reason))
 
-    # -- answering later ------------------------------------------------------------------------
+    # -- answering later ------------------------------------------------------------------
 
     @enable_ki_protection
     def defer(self) -> Promise[Any]:
@@ -277,7 +127,7 @@ class Actor(ActorContract, Generic[M]):
         life.deferred.add(reply)
         return Promise(life, reply)
 
-    # -- tasks ----------------------------------------------------------------------------------
+    # -- tasks ----------------------------------------------------------------------------
 
     @enable_ki_protection
     def start_task(
@@ -295,7 +145,7 @@ class Actor(ActorContract, Generic[M]):
 
         Args:
             to: makes the message from the result; without it the result is dropped.
-            failed: makes the message from the exception; without it a failure is this actor's crash.
+            failed: makes the message from the exception; without it the actor crashes.
             cancelled: makes the message if the task was cancelled by `task.cancel()`.
         """
         label = name or getattr(function, "__qualname__", repr(function))
@@ -330,7 +180,7 @@ class Actor(ActorContract, Generic[M]):
 
         reply.on_settled(settled)
 
-    # -- time -------------------------------------------------------------------------------------
+    # -- time -----------------------------------------------------------------------------
 
     @enable_ki_protection
     def send_after(self, seconds: float, message: M) -> Timer:
@@ -400,16 +250,14 @@ class Actor(ActorContract, Generic[M]):
         if not table.admits(type(message)):
             raise NotAccepted(self.path, "no handler", type(message), table.names())
 
-    # -- watching -----------------------------------------------------------------------------------
+    # -- watching -------------------------------------------------------------------------
 
     @enable_ki_protection
     def watch(self, ref: ActorRef[Any]) -> None:
         """Be sent `Terminated` once that actor is gone for good (a restart does not count)."""
         life = self._life()
         if not life.cell.table.admits(Terminated):
-            raise NotAccepted(
-                self.path, "it watches", Terminated, life.cell.table.names()
-            )
+            raise NotAccepted(self.path, "it watches", Terminated, life.cell.table.names())
         watched = ref._cell
         if life.watching is None:
             life.watching = {}
@@ -426,7 +274,7 @@ class Actor(ActorContract, Generic[M]):
         if on_gone is not None:
             ref._cell.unwatch(on_gone)
 
-    # -- stash ----------------------------------------------------------------------------------------
+    # -- stash ----------------------------------------------------------------------------
 
     @enable_ki_protection
     def stash(self) -> None:
@@ -452,33 +300,4 @@ class Actor(ActorContract, Generic[M]):
         self._life()._unstash_all()
 
 
-class Promise(Generic[T]):
-    """The answer an actor owes, kept for later."""
-
-    __slots__ = ("_life", "_reply")
-
-    def __init__(self, life: Life, reply: Reply[T]) -> None:
-        self._life = life
-        self._reply = reply
-
-    @classmethod
-    def unread(cls, life: Life) -> Promise[Any]:
-        """A promise that nobody waits for: the request was told, not asked."""
-        return cls(life, Reply())  # type: ignore[arg-type]
-
-    def resolve(self, value: T) -> None:
-        """Answer. Harmless if the asker has given up."""
-        self._paid().settle(value, None)
-
-    def refuse(self, reason: str) -> None:
-        """Say no: the asker gets `Refused`."""
-        self.fail(Refused(self._life.cell.path, reason))
-
-    def fail(self, error: Exception) -> None:
-        """Fail the ask with one of the runtime's own errors."""
-        self._paid().settle(None, error)
-
-    def _paid(self) -> Reply[T]:
-        if self._life.deferred is not None:
-            self._life.deferred.discard(self._reply)
-        return self._reply
+ActorContract._base = Actor

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, overload
 import attrs
 
 if TYPE_CHECKING:
-    from supervision.actor import ActorContract
+    from supervision.contract import ActorContract
 
 Handler = Callable[[Any, Any], Any]
 F = TypeVar("F", bound=Callable[..., Any])

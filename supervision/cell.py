@@ -136,7 +136,7 @@ class Cell:
     def __repr__(self) -> str:
         return f"<Cell {self.path}: {self.phase.value}, {len(self.inbox)} waiting>"
 
-    # -- mail: the slow paths of `ref.tell`, which does the common case itself --------------
+    # -- mail: the slow paths of `ref.tell`, which does the common case itself ------------
 
     def adopt(self, mailbox: Mailbox | None, *, realtime: bool) -> None:
         """Take over what the spec, or else the actor class, says of mailbox and lane."""
@@ -233,7 +233,7 @@ class Cell:
         if not waiting:
             self.room = None
 
-    # -- signals: what goes before user messages ---------------------------------------------
+    # -- signals: what goes before user messages ------------------------------------------
 
     def signal(self, step: Callable[..., None], *args: Any) -> None:
         """Have the dispatcher call `step` before any further message of this actor."""
@@ -273,7 +273,7 @@ class Cell:
             if not self.ready:
                 self.ready = self.parked = True
 
-    # -- the end ----------------------------------------------------------------------------
+    # -- the end --------------------------------------------------------------------------
 
     def watch(self, on_gone: Callable[[ExitReason], None]) -> None:
         """Call back once the actor is gone; at once if it is."""

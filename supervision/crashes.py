@@ -61,9 +61,7 @@ class CrashLog:
     def __iter__(self) -> Any:
         return iter(tuple(self._reports))
 
-    def write(
-        self, cell: Cell, error: BaseException, where: str, envelope: Envelope | None
-    ) -> str:
+    def write(self, cell: Cell, error: BaseException, where: str, envelope: Envelope | None) -> str:
         """Report a fault; returns the report's id."""
         self.count += 1
         node = self._node

@@ -1,9 +1,10 @@
 """All that repeatable runs need from trio's private parts, in one place.
 
-trio shuffles the tasks that are ready, so that nobody comes to rely on an order. With its scheduler's
-random numbers seeded and its batches sorted first, one seed gives one order. Hypothesis does the same
-for trio programs; if a trio release moves these names, `deterministic_trio` says so instead of giving
-runs that only look repeatable. tests/supervision/test_simulate.py checks it against the trio at hand.
+trio shuffles the tasks that are ready, so that nobody comes to rely on an order. With its
+scheduler's random numbers seeded and its batches sorted first, one seed gives one order. Hypothesis
+does the same for trio programs; if a trio release moves these names, `deterministic_trio` says so
+instead of giving runs that only look repeatable. tests/supervision/test_simulate.py checks it
+against the trio at hand.
 """
 
 from __future__ import annotations

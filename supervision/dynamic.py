@@ -183,7 +183,7 @@ class DynamicSupervision:
         del at
         return [Settled(ticket, f"child {child_id!r} is dynamic; terminating it forgets it")]
 
-    # -- what happens -----------------------------------------------------------------------
+    # -- what happens ---------------------------------------------------------------------
 
     def _start(self, child: DynamicChild) -> Sequence[Action]:
         child.starting = True

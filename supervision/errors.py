@@ -32,7 +32,7 @@ class SupervisionError(Exception):
     """The root of all errors of the runtime."""
 
 
-class Refuse(Exception):  # noqa: N818  an instruction to the runtime, not an error report
+class Refuse(Exception):
     """Raise it in a handler to say no: the asker gets `Refused`, the actor goes on unharmed."""
 
     def __init__(self, reason: str) -> None:
@@ -40,8 +40,8 @@ class Refuse(Exception):  # noqa: N818  an instruction to the runtime, not an er
         self.reason = reason
 
 
-class Escalate(Exception):  # noqa: N818  an instruction to the runtime, not an error report
-    """Raise it in a handler when no restart of this actor can help: its supervisor fails instead."""
+class Escalate(Exception):
+    """Raise it in a handler when no restart of this actor can help: its supervisor fails."""
 
 
 @attrs.define(eq=False, slots=False)
@@ -86,7 +86,7 @@ class MailboxFull(Refused):
 
 @attrs.define(eq=False, slots=False)
 class ActorCrashed(SupervisionError):
-    """The actor failed while it had the request. The fault is the `__cause__`; ask again if safe."""
+    """The actor failed while it had the request. The fault is the `__cause__`."""
 
     actor: str
     report: str
@@ -184,7 +184,7 @@ class NodeFailed(SupervisionError):
 
 @attrs.define(eq=False, slots=False)
 class StuckTask(SupervisionError):
-    """The node is closed, but these would not end; threads are left behind, tasks were cancelled."""
+    """The node is closed, but these would not end: threads are left behind."""
 
     stuck: Sequence[str]
 

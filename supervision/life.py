@@ -24,7 +24,7 @@ from supervision.tasks import Runner, Task
 from supervision.timers import Timer
 
 if TYPE_CHECKING:
-    from supervision.actor import ActorContract
+    from supervision.contract import ActorContract
     from supervision.executor import Executor
     from supervision.reply import Reply
 
@@ -73,7 +73,7 @@ class Life:
         self.stashed: deque[Envelope] | None = None
         self.fence_timer: Timer | None = None
 
-    # -- the beginning ----------------------------------------------------------------------
+    # -- the beginning --------------------------------------------------------------------
 
     def begin(self) -> None:
         """Construct the instance and run `on_start`."""
@@ -103,9 +103,9 @@ class Life:
         if getattr(actor, "_cell", None) is not cell:
             raise TypeError(
                 f"the start of child {cell.spec.id!r} gave {actor!r}, which is no new actor. It "
-                "must return a new instance of an Actor whose `__init__` calls `super().__init__()`."
+                "must return a new instance of an Actor whose `__init__` calls its super's."
             )
-        return actor  # type: ignore[return-value]
+        return actor
 
     def _started(self, error: BaseException | None) -> None:
         if self.over:
@@ -130,7 +130,7 @@ class Life:
         self.ending = self._crash_reason(error, report)
         self._wind_down()
 
-    # -- running code of the actor ------------------------------------------------------------
+    # -- running code of the actor --------------------------------------------------------
 
     def guarded(self, function: Callable[..., Any], *args: Any) -> tuple[Any, BaseException | None]:
         """Call code of the actor as the dispatcher calls a handler; errors are returned."""
@@ -145,9 +145,7 @@ class Life:
         finally:
             node.current, node.running = before, running
 
-    def call(
-        self, hook: Callable[[], Any], done: Callable[[BaseException | None], None]
-    ) -> None:
+    def call(self, hook: Callable[[], Any], done: Callable[[BaseException | None], None]) -> None:
         """Run a hook where the actor's handlers run, plain or async, then call `done`."""
         if self.executor is not None:
             self.executor.call(hook, done)
@@ -212,7 +210,7 @@ class Life:
         if reply is not None:
             reply.settle(None, Refused(self.cell.path, refusal.reason))
 
-    # -- the end ----------------------------------------------------------------------------
+    # -- the end --------------------------------------------------------------------------
 
     def stop(self, reason: ExitReason) -> None:
         """End in order: the handler in hand, `on_stop`, then the tasks."""
@@ -244,7 +242,9 @@ class Life:
             self.ending = self._crash_reason(error, report)
         self._wind_down()
 
-    def crash(self, error: BaseException, envelope: Envelope | None, where: str = "handler") -> None:
+    def crash(
+        self, error: BaseException, envelope: Envelope | None, where: str = "handler"
+    ) -> None:
         """A handler or task raised: answer its asker, run `on_failure`, end."""
         if self.over or self.winding:
             return
@@ -258,9 +258,9 @@ class Life:
         cell.phase = Phase.STOPPING
         cell.halt = True
         if self.actor is not None and self.executor is None:
-            failure = self.guarded(
-                self.actor.on_failure, type(error), error, error.__traceback__
-            )[1]
+            failure = self.guarded(self.actor.on_failure, type(error), error, error.__traceback__)[
+                1
+            ]
             if failure is not None:
                 cell.node.crashed(cell, failure, "on_failure", None)
         self._wind_down()
@@ -374,7 +374,7 @@ class Life:
             self.cell.inbox.extendleft(reversed(self.stashed))
             self.stashed = None
 
-    # -- owned tasks --------------------------------------------------------------------------
+    # -- owned tasks ----------------------------------------------------------------------
 
     def start_task(
         self,

@@ -29,8 +29,8 @@ from supervision.waits import WaitGraph
 
 if TYPE_CHECKING:
     from supervision.cell import Cell
-    from supervision.life import Life
     from supervision.crashes import CrashReport
+    from supervision.life import Life
 
 logger = logging.getLogger("troupe.supervision")
 
@@ -87,7 +87,7 @@ class Node:
         """Ends the dispatcher and the timers."""
         self._mailed: deque[Cell] = deque()
 
-    # -- the loop -------------------------------------------------------------------------------
+    # -- the loop -------------------------------------------------------------------------
 
     def wake(self) -> None:
         """The dispatcher sleeps and there is something to do."""
@@ -143,7 +143,7 @@ class Node:
         assert self.closing is not None
         self.closing()
 
-    # -- the registry -----------------------------------------------------------------------------
+    # -- the registry ---------------------------------------------------------------------
 
     def remember(self, cell: Cell) -> None:
         """Make a cell findable by its path."""
@@ -160,15 +160,15 @@ class Node:
         """A cell is gone."""
         if self.cells.get(cell.path) is cell:
             del self.cells[cell.path]
-        if cell.parent is not None and cell.parent.children is not None:
-            if cell.parent.children.get(cell.spec.id) is cell:
-                del cell.parent.children[cell.spec.id]
+        siblings = cell.parent.children if cell.parent is not None else None
+        if siblings is not None and siblings.get(cell.spec.id) is cell:
+            del siblings[cell.spec.id]
 
     def forget_waits(self, cell: Cell) -> None:
         """An actor that ends waits for nobody."""
         self.waits.leave(cell)
 
-    # -- supervision --------------------------------------------------------------------------------
+    # -- supervision ----------------------------------------------------------------------
 
     def child_started(self, cell: Cell) -> None:
         """Tell the supervisor that its child runs."""
@@ -194,7 +194,7 @@ class Node:
         else:
             parent.actor._child_reported(cell, what, reason)
 
-    # -- faults ---------------------------------------------------------------------------------------
+    # -- faults ---------------------------------------------------------------------------
 
     def crashed(
         self, cell: Cell, error: BaseException, where: str, envelope: Envelope | None
@@ -215,7 +215,7 @@ class Node:
         self.dead_letters.append(letter)
         self.events.publish(letter)
 
-    # -- observing ---------------------------------------------------------------------------------
+    # -- observing ------------------------------------------------------------------------
 
     def observed(
         self, cell: Cell, envelope: Envelope, seconds: float, error: BaseException | None

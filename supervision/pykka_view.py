@@ -202,7 +202,7 @@ def _called_by_stop_all(frame: FrameType | None) -> bool:
     return False
 
 
-# -- proxies: attribute access by message ------------------------------------------------------
+# -- proxies: attribute access by message ------------------------------------------------
 
 
 def _reach(actor: Any, path: tuple[str, ...]) -> Any:
@@ -215,7 +215,7 @@ def _reach(actor: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
-class _BadAttribute(Exception):  # noqa: N818  carried to the asker, never seen by anyone
+class _BadAttribute(Exception):
     def __init__(self, actor: Any, error: AttributeError) -> None:
         self.answer = NoAttribute(actor._cell.path, str(error))
         self.answer.__cause__ = error

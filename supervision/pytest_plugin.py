@@ -25,9 +25,7 @@ def run_on_virtual_time(
     instruments: Sequence[Instrument] = (),
 ) -> Any:
     """`trio.run` on a clock that jumps over waiting, unless the test brings a clock of its own."""
-    return trio.run(
-        main, clock=clock or MockClock(autojump_threshold=0), instruments=instruments
-    )
+    return trio.run(main, clock=clock or MockClock(autojump_threshold=0), instruments=instruments)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,8 +12,8 @@ from math import inf
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import pykka
 import trio
+from pykka import ActorRef as PykkaActorRef
 from trio.lowlevel import enable_ki_protection
 
 from supervision.acting import acting
@@ -60,7 +60,7 @@ class ActorRef(Generic[M_contra]):
         return tuple(self._cell.table.accepted)
 
     @property
-    def pykka(self) -> pykka.ActorRef[Any]:
+    def pykka(self) -> PykkaActorRef[Any]:
         """The same mailbox as a `pykka.ActorRef`, for pykka actors and their idioms."""
         return self._view()
 
@@ -73,7 +73,7 @@ class ActorRef(Generic[M_contra]):
         return cell.view
 
     @classmethod
-    def foreign(cls, actor: pykka.ActorRef[Any], *, node: Any) -> ActorRef[Any]:
+    def foreign(cls, actor: PykkaActorRef[Any], *, node: Any) -> ActorRef[Any]:
         """A ref to an actor of another pykka runtime; `system.foreign(ref)` is the short form."""
         from supervision.foreign import ForeignRef
 
@@ -151,7 +151,12 @@ class ActorRef(Generic[M_contra]):
         here = acting.get()
         return here.envelope[0] if here is not None else 0
 
-    async def send(self, message: M_contra, *, timeout: float | None = None) -> None:
+    async def send(
+        self,
+        message: M_contra,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  as `ask` has it
+    ) -> None:
         """Send a message, waiting for room if the mailbox is full. From a trio task.
 
         Args:
@@ -176,7 +181,7 @@ class ActorRef(Generic[M_contra]):
             raise ActorStopped(cell.path)
         self.tell(message)
 
-    # -- ask --------------------------------------------------------------------------------
+    # -- ask ------------------------------------------------------------------------------
 
     @enable_ki_protection
     def ask(self, request: Request[T], *, timeout: float | None = None) -> Reply[T]:
@@ -244,7 +249,7 @@ class ActorRef(Generic[M_contra]):
         node.mailed(cell)
         return reply
 
-    # -- life and death -------------------------------------------------------------------------
+    # -- life and death -------------------------------------------------------------------
 
     def on_gone(self, callback: Callable[[ExitReason], None]) -> None:
         """Call back on the loop once the actor is gone for good. Actors use `self.watch(ref)`."""

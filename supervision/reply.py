@@ -251,11 +251,12 @@ class Reply(pykka.Future[T], Generic[T]):
 
     def _hooked(self, timeout: float | None) -> T:
         try:
-            return self._get_hook_result  # type: ignore[return-value]
+            result: T = self._get_hook_result
         except AttributeError:
             assert self._get_hook is not None
             self._get_hook_result: Any = self._get_hook(timeout)
-            return self._get_hook_result  # type: ignore[no-any-return]
+            result = self._get_hook_result
+        return result
 
     def _wait_on_thread(self, timeout: float | None) -> None:
         with _making_event:
@@ -278,15 +279,15 @@ class Reply(pykka.Future[T], Generic[T]):
         """A reply with `func` applied to the value."""
         return DerivedReply([self], lambda values: func(values[0]))
 
-    def join(self, *futures: pykka.Future[Any]) -> Reply[Iterable[Any]]:  # type: ignore[override]
+    def join(self, *futures: pykka.Future[Any]) -> Reply[Iterable[Any]]:
         """A reply with the list of all values."""
         return DerivedReply([self, *futures], list)
 
-    def filter(self, func: Callable[[Any], bool]) -> Reply[Iterable[Any]]:  # type: ignore[override]
+    def filter(self, func: Callable[[Any], bool]) -> Reply[Iterable[Any]]:
         """A reply with only the items for which `func(item)` is true."""
         return DerivedReply([self], lambda values: list(filter(func, values[0])))
 
-    def reduce(self, func: Callable[[Any, Any], Any], *args: Any) -> Reply[Any]:  # type: ignore[override]
+    def reduce(self, func: Callable[[Any, Any], Any], *args: Any) -> Reply[Any]:
         """A reply with the items reduced to one value."""
         return DerivedReply([self], lambda values: functools.reduce(func, values[0], *args))
 
@@ -300,9 +301,7 @@ class DerivedReply(Reply[R]):
 
     __slots__ = ("_compute", "_sources")
 
-    def __init__(
-        self, sources: list[pykka.Future[Any]], compute: Callable[[list[Any]], R]
-    ) -> None:
+    def __init__(self, sources: list[pykka.Future[Any]], compute: Callable[[list[Any]], R]) -> None:
         super().__init__()
         self._sources = sources
         self._compute = compute

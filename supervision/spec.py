@@ -88,7 +88,7 @@ ACTOR_SHUTDOWN = 5.0
 def _check_shutdown(_spec: object, _field: object, value: Shutdown | None) -> None:
     if value is None or value in ("brutal", "infinity"):
         return
-    if isinstance(value, str) or isinstance(value, bool) or not (0 <= value < math.inf):
+    if isinstance(value, str | bool) or not (0 <= value < math.inf):
         raise ValueError(
             f"shutdown is a number of seconds from 0 up, 'brutal' or 'infinity', not {value!r}"
         )
@@ -128,4 +128,3 @@ class ChildSpec(Generic[M]):
                 f"child {self.id!r} is permanent, so it never ends and cannot be significant; "
                 "make it transient or temporary"
             )
-

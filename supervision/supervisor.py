@@ -13,13 +13,15 @@ from typing import Any
 
 import attrs
 
-from supervision.actor import Actor, Done, Promise
+from supervision.actor import Actor
 from supervision.behaviour import handles
 from supervision.cell import Cell
+from supervision.contract import Done
 from supervision.dynamic import DynamicSupervision
 from supervision.errors import StartFailed
 from supervision.life import Life
 from supervision.messages import SHUTDOWN, ExitReason, Request
+from supervision.promise import Promise
 from supervision.ref import ActorRef
 from supervision.restart import Action, Exit, Gone, Settled, Start, Stop, Supervision
 from supervision.spec import (
@@ -91,7 +93,7 @@ class _SupervisorBase(Actor[SupervisorMessage]):
         ids = [spec.id for spec in children]
         twice = sorted({child_id for child_id in ids if ids.count(child_id) > 1})
         if twice:
-            raise ValueError(f"two children have the id {twice[0]!r}; ids are unique in a supervisor")
+            raise ValueError(f"two children have the id {twice[0]!r}; ids must be unique")
         self._children = tuple(children)
         self._cells: dict[str, Cell] = {}
         self._stop_timers: dict[str, Timer] = {}
@@ -100,7 +102,7 @@ class _SupervisorBase(Actor[SupervisorMessage]):
         self._boot_done: Done | None = None
         self._stop_done: Done | None = None
 
-    # -- lifecycle, for the runtime -----------------------------------------------------------
+    # -- lifecycle, for the runtime -------------------------------------------------------
 
     def _start(self, life: Life, done: Done) -> None:
         def hook_done(error: BaseException | None) -> None:
@@ -147,7 +149,7 @@ class _SupervisorBase(Actor[SupervisorMessage]):
     def _released(self) -> bool:
         return self._machine.exited is not None
 
-    # -- what children report -------------------------------------------------------------------
+    # -- what children report -------------------------------------------------------------
 
     def _child_reported(self, cell: Cell, what: str, reason: ExitReason | None) -> None:
         child_id = cell.spec.id
@@ -165,7 +167,7 @@ class _SupervisorBase(Actor[SupervisorMessage]):
         else:
             self._do(self._machine.start_failed(child_id, reason, self.now))
 
-    # -- carrying out ---------------------------------------------------------------------------
+    # -- carrying out ---------------------------------------------------------------------
 
     def _do(self, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -267,7 +269,7 @@ class _SupervisorBase(Actor[SupervisorMessage]):
         if self._machine.exited is None and self._bound().actor is self:
             self._do(self._machine.time_passed(self.now))
 
-    # -- requests -------------------------------------------------------------------------------
+    # -- requests -------------------------------------------------------------------------
 
     @handles
     def _on_start_child(self, message: StartChild) -> None:
@@ -292,7 +294,9 @@ class _SupervisorBase(Actor[SupervisorMessage]):
     def _on_delete_child(self, message: DeleteChild) -> None:
         self._request(self._machine.delete, message.id)
 
-    def _request(self, decide: Callable[[str, Any, float], Sequence[Action]], child_id: str) -> None:
+    def _request(
+        self, decide: Callable[[str, Any, float], Sequence[Action]], child_id: str
+    ) -> None:
         ticket = (self.defer_or_none(), None, f"{self.path}/{child_id}")
         self._do(decide(child_id, ticket, self.now))
 
@@ -323,8 +327,8 @@ class Supervisor(_SupervisorBase):
     Args:
         children: their specs, in start order.
         strategy: who is restarted with a child.
-        intensity: restarts forgiven within `period` seconds; one more, and this supervisor stops all
-            its children and fails in its turn. The node's configured intensity if not given.
+        intensity: restarts forgiven within `period` seconds; one more, and this supervisor stops
+            all its children and fails in its turn. The node's configured intensity if not given.
         auto_shutdown: end when significant children have ended.
     """
 
@@ -397,4 +401,3 @@ def _boot_failure(path: str, reason: ExitReason) -> BaseException:
     if reason.error is not None:
         return reason.error
     return StartFailed(path, f"it was stopped before its children had started ({reason})")
-

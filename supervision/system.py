@@ -43,7 +43,7 @@ class System:
     def __repr__(self) -> str:
         return f"<System {self._node.name}: {len(self._node.cells)} actors>"
 
-    # -- actors -----------------------------------------------------------------------------
+    # -- actors ---------------------------------------------------------------------------
 
     async def spawn(
         self,
@@ -73,8 +73,7 @@ class System:
 
     async def start_child(self, spec: ChildSpec[M], *, parent: str = "/") -> ActorRef[M]:
         """Start an actor by a full child spec, under the supervisor at `parent`."""
-        ref = await self.ref(parent).ask(StartChild(spec), timeout=float("inf"))
-        return ref
+        return await self.ref(parent).ask(StartChild(spec), timeout=float("inf"))
 
     def _place(self, path: str | None, start: Callable[..., Any]) -> tuple[str, str]:
         if path is None:
@@ -112,7 +111,7 @@ class System:
         """A ref to an actor of another pykka runtime, to tell, ask and await like ours."""
         return ActorRef.foreign(actor, node=self._node)
 
-    # -- steering ---------------------------------------------------------------------------
+    # -- steering -------------------------------------------------------------------------
 
     async def stop(self, path: str) -> None:
         """Stop an actor in order and leave it stopped."""
@@ -144,7 +143,7 @@ class System:
         cell.suspended = False
         cell.signal(cell.reconsider)
 
-    # -- looking inside -----------------------------------------------------------------------
+    # -- looking inside -------------------------------------------------------------------
 
     @property
     def name(self) -> str:

@@ -69,7 +69,7 @@ class Task:
                 value = await function(*args)
             except trio.Cancelled:
                 raise
-            except BaseException as raised:  # noqa: BLE001  it becomes a message
+            except BaseException as raised:
                 error = single(raised)
                 if self._scope.cancel_called and isinstance(error, trio.Cancelled):
                     raise
@@ -96,7 +96,7 @@ class Runner(Task):
         envelope: Envelope,
         done: Callable[[Any, BaseException | None], None],
     ) -> None:
-        """Run a coroutine next. The actor's mailbox is paused meanwhile, so there is one at most."""
+        """Run a coroutine next. The mailbox is paused meanwhile, so there is one at most."""
         self._job = (coroutine, envelope, done)
         if self._sleeper is not None:
             sleeper, self._sleeper = self._sleeper, None
@@ -119,7 +119,7 @@ class Runner(Task):
                 value = await coroutine
             except trio.Cancelled:
                 raise
-            except BaseException as raised:  # noqa: BLE001  it becomes a crash report or a refusal
+            except BaseException as raised:
                 error = single(raised)
                 if isinstance(error, trio.Cancelled):
                     raise

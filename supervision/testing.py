@@ -1,8 +1,8 @@
 """The test kit: actors under test, on virtual time, with every fault accounted for.
 
 With pytest the `system` fixture is all that is needed (pytest_plugin.py). Everything here works
-without pytest too: `simulate` runs a scenario under a seed, so that a failing interleaving is a number
-one can commit; `Probe` stands in for an actor and records what it is sent.
+without pytest too: `simulate` runs a scenario under a seed, so that a failing interleaving is a
+number one can commit; `Probe` stands in for an actor and records what it is sent.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SystemUnderTest(System):
         self._letters: list[DeadLetter] = []
         self._threads = set(threading.enumerate())
 
-    # -- what is expected ---------------------------------------------------------------------
+    # -- what is expected -----------------------------------------------------------------
 
     def expect_crash(self, path: str = "*", error: type[BaseException] | str = "*") -> None:
         """Crash reports of actors at `path` (a pattern) with that error are no failure."""
@@ -68,7 +68,7 @@ class SystemUnderTest(System):
         """Something that outlives the system is no failure: a pattern for what the check says."""
         self._leak_rules.append(what)
 
-    # -- stand-ins ------------------------------------------------------------------------------
+    # -- stand-ins ------------------------------------------------------------------------
 
     async def probe(self, *accepts: type, path: str | None = None) -> Probe:
         """An actor that records what it is sent, and answers what it is asked as told.
@@ -85,7 +85,7 @@ class SystemUnderTest(System):
         """Wait until nothing is left to do at this moment of virtual time."""
         await trio.testing.wait_all_tasks_blocked()
 
-    # -- the account ------------------------------------------------------------------------------
+    # -- the account ----------------------------------------------------------------------
 
     def _unexpected(self) -> Sequence[str]:
         """What happened that no rule allows, a line each."""
@@ -127,8 +127,8 @@ async def system_under_test(
 ) -> AsyncIterator[SystemUnderTest]:
     """`open_system`, failing at its end on what the test did not expect.
 
-    On a `MockClock` that jumps, the clock is held while a thread or worker process has work in hand:
-    otherwise timeouts would fire during real work.
+    On a `MockClock` that jumps, the clock is held while a thread or worker process has work in
+    hand: otherwise timeouts would fire during real work.
 
     Raises:
         Unexpected: crash reports, dead letters or leaks that nobody expected.
@@ -165,7 +165,7 @@ def _hold_clock(node: Node) -> None:
     node.on_busy_outside = hold
 
 
-# -- probes ---------------------------------------------------------------------------------------
+# -- probes ------------------------------------------------------------------------------
 
 
 class Probe:
@@ -254,7 +254,7 @@ def _probe_actor(accepts: tuple[type, ...]) -> type[Actor[Any]]:
     return TypedProbe
 
 
-# -- simulations ------------------------------------------------------------------------------------
+# -- simulations -------------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -271,9 +271,7 @@ class Handled:
     @classmethod
     def of(cls, event: TraceEvent) -> Handled:
         """The repeatable part of a trace event (handler durations are not)."""
-        return cls(
-            event.at, event.id, event.cause, event.path, event.message_type, event.outcome
-        )
+        return cls(event.at, event.id, event.cause, event.path, event.message_type, event.outcome)
 
 
 @attrs.frozen

@@ -75,9 +75,9 @@ class NestedAsks(RuleBasedStateMachine):
         self.chain: list[tuple[Deadline, list[float]]] = [(NEVER, [inf])]
         """For each ask under way, outermost first, its deadline and all allowances above it."""
 
-    @rule(tenths=st.integers(0, 100))
-    def time_goes_by(self, tenths: int) -> None:
-        seconds = tenths / 8
+    @rule(eighths=st.integers(0, 100))
+    def time_goes_by(self, eighths: int) -> None:
+        seconds = eighths / 8
         self.now += seconds
         self.chain = [(one, [left - seconds for left in lefts]) for one, lefts in self.chain]
 

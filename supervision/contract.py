@@ -1,0 +1,171 @@
+"""What the runtime asks of every actor, and what pykka's contract adds.
+
+`Actor` (actor.py) is the public face; this is how the runtime starts, feeds and stops an instance.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+import pykka
+from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
+
+from supervision.behaviour import Handler, Table, table_of
+from supervision.binding import binding
+from supervision.pykka_view import StopRequest, call_by_proxy, get_by_proxy, set_by_proxy
+from supervision.reply import Reply
+from supervision.spec import Mailbox
+
+if TYPE_CHECKING:
+    from supervision.cell import Cell
+    from supervision.life import Life
+
+Hook = Callable[[], object]
+Done = Callable[[BaseException | None], None]
+
+
+class ActorContract(pykka.Actor):
+    """What the runtime asks of every actor; `Actor` and its kin are the public face of it."""
+
+    realtime: ClassVar[bool] = False
+    """Go before ordinary actors: for what people hear (tracks, sessions, voice detection)."""
+
+    mailbox: ClassVar[Mailbox | None] = None
+    """How many messages may wait, and what happens to one more. None: the node's default."""
+
+    _base: ClassVar[type[Any]]
+    """The class whose `on_receive` routes by the table: `Actor`, which sets it."""
+
+    _handlers: ClassVar[Table | None] = None
+
+    # pykka's constructor is not called: it allocates an inbox, an event and a UUID that most actors
+    # never need. They are properties below, made when somebody asks.
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        self._cell: Cell | None = binding.cell
+        binding.cell = None
+
+    # -- for the runtime ------------------------------------------------------------------
+
+    @classmethod
+    def _table(cls) -> Table:
+        table = cls.__dict__.get("_handlers")
+        if table is None:
+            table = cls._build_table()
+            cls._handlers = table
+        return table
+
+    @classmethod
+    def _build_table(cls) -> Table:
+        table = table_of(cls, cls._base)
+        for message_type, handler in list(table.items()):
+            table.add(message_type, cls._adapt(handler))
+        if table.fallback is not None:
+            table.fallback = cls._adapt(table.fallback)
+        table.add_runtime(StopRequest, ActorContract._stop_requested)
+        table.add_runtime(ProxyCall, call_by_proxy)
+        table.add_runtime(ProxyGetAttr, get_by_proxy)
+        table.add_runtime(ProxySetAttr, set_by_proxy)
+        return table
+
+    @classmethod
+    def _adapt(cls, handler: Handler) -> Handler:
+        """Have an async handler go on in the actor's own task."""
+        if not iscoroutinefunction(handler):
+            return handler
+
+        def handle_in_task(actor: ActorContract, message: Any) -> None:
+            actor._life().handle_in_task(handler(actor, message))
+
+        handle_in_task.__wrapped__ = handler  # type: ignore[attr-defined]
+        return handle_in_task
+
+    def _born(self, life: Life) -> None:
+        """The instance exists; set up what it runs on."""
+
+    def _start(self, life: Life, done: Done) -> None:
+        life.call(self.on_start, done)
+
+    def _interrupt_start(self) -> None:
+        """Told to stop before the start is complete (a supervisor: stop starting children)."""
+
+    def _stop_in_order(self, life: Life, done: Done) -> None:
+        life.call(self.on_stop, done)
+
+    def _release(self, life: Life) -> None:
+        """Give up what else belongs to the instance (a supervisor: its children)."""
+
+    def _released(self) -> bool:
+        return True
+
+    def _stop_requested(self, message: StopRequest) -> None:
+        life = self._life()
+        node = life.cell.node
+        reply = node.current[3]
+        if reply is not None:
+            node.current = (*node.current[:3], None)
+            life.cell.wait_for_stop(reply)
+        life.cell.signal(life.stop, message.reason)
+
+    def _bound(self) -> Cell:
+        if self._cell is None:
+            raise RuntimeError(
+                f"{type(self).__qualname__} is not running in a system, so it has no address. "
+                "Start it with `await system.spawn(...)` or as a supervisor's child; and if its "
+                "`__init__` needs this, call `super().__init__()` first."
+            )
+        return self._cell
+
+    def _life(self) -> Life:
+        life = self._bound().life
+        if life is None or life.actor is not self:
+            raise RuntimeError(
+                f"{self._bound().path} runs no more; what is left of it can own nothing"
+            )
+        return life
+
+    # -- pykka's attributes, made when asked for ------------------------------------------
+
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]
+        """A URN for pykka's registry."""
+        if self._cell is not None:
+            return self._cell.ref._view().actor_urn
+        urn: str = self.__dict__.setdefault("_urn", uuid.uuid4().urn)
+        return urn
+
+    @property
+    def actor_ref(self) -> pykka.ActorRef[Any]:
+        """This actor as pykka knows it; `self.ref` is ours."""
+        return self._bound().ref.pykka
+
+    @property
+    def actor_inbox(self) -> Any:  # type: ignore[override]
+        """The inbox as pykka knows it: `put` works, `get` belongs to the dispatcher."""
+        return self._bound().ref._view().actor_inbox
+
+    @property
+    def actor_stopped(self) -> Any:  # type: ignore[override]
+        """An event that is set once the actor is gone for good."""
+        return self._bound().ref._view().actor_stopped
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        raise NotImplementedError("Troupe's actors share one kind of inbox, made by their cell")
+
+    @staticmethod
+    def _create_future() -> pykka.Future[Any]:
+        return Reply()
+
+    def _start_actor_loop(self) -> None:
+        raise NotImplementedError("Troupe's actors are run by a dispatcher")
+
+    @classmethod
+    def start(cls, *_args: Any, **_kwargs: Any) -> NoReturn:  # type: ignore[override]
+        """Not for these actors: a running actor always has a supervisor."""
+        raise RuntimeError(
+            f"{cls.__qualname__}.start() would make an actor that nobody supervises. Use "
+            f"`await system.spawn({cls.__qualname__}, ...)`, or a supervisor's child spec."
+        )
