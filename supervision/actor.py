@@ -124,6 +124,8 @@ class Actor(ActorContract, Generic[M]):
         node.current = (*node.current[:3], None)
         if life.deferred is None:
             life.deferred = set()
+        elif len(life.deferred) > 64:  # askers that gave up are owed nothing
+            life.deferred = {owed for owed in life.deferred if not owed.done}
         life.deferred.add(reply)
         return Promise(life, reply)
 
@@ -166,15 +168,16 @@ class Actor(ActorContract, Generic[M]):
             failed: makes the message from the error; without it a failed ask is this actor's crash.
         """
         life = self._life()
+        cause = life.cell.node.current[0]
 
         def settled(reply: Reply[T]) -> None:
             if life.over or life.winding:
                 return
             error = reply.error
             if error is None:
-                life.cell.signal(life.report, to, reply.result())
+                life.cell.signal(life.report, cause, to, reply.result())
             elif failed is not None and isinstance(error, Exception):
-                life.cell.signal(life.report, failed, error)
+                life.cell.signal(life.report, cause, failed, error)
             else:
                 life.cell.signal(life.crash, error, None, "piped ask")
 
@@ -194,11 +197,12 @@ class Actor(ActorContract, Generic[M]):
             raise ValueError(f"the period is a positive number of seconds, not {seconds!r}")
         life = self._life()
         node = life.cell.node
+        cause = node.current[0]
         beat = node.time() + seconds
 
         def tick() -> None:
             nonlocal beat
-            life.send_own(message)
+            life.send_own(message, cause)
             missed = max(0, math.ceil((node.time() - beat) / seconds) - 1)
             beat += seconds * (missed + 1)
             if not life.over:
@@ -226,14 +230,16 @@ class Actor(ActorContract, Generic[M]):
             return
         node = life.cell.node
         self._must_handle(Wake(when))
-        timer = node.timers.call_at(when, lambda: life.send_own(Wake(node.time())))
+        cause = node.current[0]
+        timer = node.timers.call_at(when, lambda: life.send_own(Wake(node.time()), cause))
         self.__dict__["_wake"] = timer
         self._keep(timer)
 
     def _timer(self, when: float, message: Any) -> Timer:
         life = self._life()
         self._must_handle(message)
-        timer = life.cell.node.timers.call_at(when, lambda: life.send_own(message))
+        cause = life.cell.node.current[0]
+        timer = life.cell.node.timers.call_at(when, lambda: life.send_own(message, cause))
         self._keep(timer)
         return timer
 

@@ -21,7 +21,7 @@ from supervision.behaviour import Table
 from supervision.errors import ActorStopped, MailboxFull, NotAccepted
 from supervision.events import DeadLetterReason
 from supervision.messages import NORMAL, Envelope, ExitReason, Terminated
-from supervision.spec import ChildSpec, Mailbox, Overflow
+from supervision.spec import ChildSpec, Mailbox, Overflow, Restart
 
 if TYPE_CHECKING:
     from supervision.life import Life
@@ -253,7 +253,13 @@ class Cell:
         signals = self.signals
         while signals:
             step, args = signals.popleft()
-            step(*args)
+            try:
+                step(*args)
+            except Exception as error:  # noqa: BLE001  a fault of one actor must stay one
+                if self.life is None:
+                    self.node.crashed(self, error, "runtime", None)
+                else:
+                    self.life.crash(error, None, "runtime")
         self.signals = None
         self.reconsider()
 
@@ -288,6 +294,11 @@ class Cell:
         """Take a `watch` back. Harmless if it has fired."""
         if self.watchers is not None and on_gone in self.watchers:
             self.watchers.remove(on_gone)
+
+    def leaves(self) -> None:
+        """Its life is ending. If none can follow, pykka hears of it before the last hook runs."""
+        if self.view is not None and self.spec.restart is Restart.TEMPORARY:
+            self.view.left()
 
     def gone(self, reason: ExitReason) -> None:
         """No instance follows: empty the mailbox, tell the watchers, leave the registries."""

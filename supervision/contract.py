@@ -44,8 +44,14 @@ class ActorContract(pykka.Actor):
     # pykka's constructor is not called: it allocates an inbox, an event and a UUID that most actors
     # never need. They are properties below, made when somebody asks.
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
-        self._cell: Cell | None = binding.cell
+        cell = binding.cell
         binding.cell = None
+        self._cell: Cell | None = cell
+        if cell is not None:
+            # From here on `__init__` may hand out refs and proxies, and be written to.
+            cell.actor = self
+            cell.table = self._table()
+            cell.adopt(self.mailbox, realtime=self.realtime)
 
     # -- for the runtime ------------------------------------------------------------------
 

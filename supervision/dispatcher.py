@@ -102,7 +102,12 @@ class Dispatcher:
         """Let one actor handle up to `limit` messages."""
         node = self.node
         node.turns += 1
-        if cell.remote or node.tap is not None or cell.ring is not None or cell.poison:
+        if (
+            cell.remote
+            or cell.ring is not None
+            or cell.poison is not None
+            or (node.tap is not None and node.tap.at(cell.path))
+        ):
             self._unusual_turn(cell, limit)
         else:
             # The hot loop of the whole product: every line here is paid for by every message.
@@ -168,6 +173,8 @@ class Dispatcher:
         while cell.inbox and count < limit and not cell.halt:
             count += 1
             node.current = envelope = cell.inbox.popleft()
+            if cell.poison is not None and not cell.poison.admits(envelope):
+                continue
             started = perf_counter()
             error: BaseException | None = None
             try:
@@ -177,8 +184,6 @@ class Dispatcher:
                     reply.settle(value, None)
             except BaseException as raised:  # noqa: BLE001  whatever it is, it is this actor's crash
                 error = raised
-            if cell.poison:
-                cell.poison.pop(type(envelope[2]), None)
             node.observed(cell, envelope, perf_counter() - started, error)
             if error is not None:
                 self._raised(cell, error)

@@ -15,9 +15,19 @@ from typing import Any
 
 import attrs
 
-from supervision.messages import NORMAL, SHUTDOWN, ExitReason, How
+from supervision.messages import KILLED, SHUTDOWN, ExitReason, How
 from supervision.resilience import BackoffState
-from supervision.restart import Action, Exit, Gone, RestartWindow, Settled, Start, Stop
+from supervision.restart import (
+    CLOSING,
+    Action,
+    Exit,
+    Gone,
+    RestartWindow,
+    Settled,
+    Start,
+    Stop,
+    comes_back,
+)
 from supervision.spec import ChildSpec, Exhausted, Restart
 
 
@@ -26,17 +36,23 @@ class DynamicChild:
     """One child as its supervisor sees it."""
 
     spec: ChildSpec[Any]
-    ticket: Any = None
-    """Who waits for its first start."""
+    start_tickets: tuple[Any, ...] = ()
+    """Who waits for it to have started."""
+    new: bool = True
+    """It has never run, so if it cannot start it is forgotten."""
     running: bool = False
     starting: bool = False
     stopping: bool = False
-    stop_tickets: list[Any] = attrs.field(factory=list)
+    """It has been told to stop."""
     again: bool = False
     """Start it again once it has stopped (an operator's restart)."""
+    stop_tickets: tuple[Any, ...] = ()
+    """Who waits for it to have stopped."""
     window: RestartWindow | None = None
     backoff: BackoffState | None = None
+    up_since: float = 0.0
     restart_at: float = inf
+    """When a backed-off restart is due; `inf` when none is."""
     restarts: int = 0
 
 
@@ -55,6 +71,7 @@ class DynamicSupervision:
     _alive: int = attrs.field(default=0, init=False)
     """Children running or starting: what an exit waits for."""
     _due: list[tuple[float, str]] = attrs.field(factory=list, init=False)
+    """A heap; entries that no child's `restart_at` agrees with are void."""
     _exit: ExitReason | None = attrs.field(default=None, init=False)
     _out: list[Action] = attrs.field(factory=list, init=False)
 
@@ -69,58 +86,54 @@ class DynamicSupervision:
         """Start a child; the ticket is settled when it runs."""
         del at
         if self._exit is not None:
-            return [Settled(ticket, "the supervisor is shutting down")]
+            return [Settled(ticket, CLOSING)]
         if spec.id in self.children:
             return [Settled(ticket, f"there already is a child {spec.id!r}")]
         if len(self.children) >= self.max_children:
             return [Settled(ticket, f"there already are {self.max_children:g} children, the limit")]
-        child = self.children[spec.id] = DynamicChild(spec, ticket)
-        return self._start(child)
+        child = self.children[spec.id] = DynamicChild(spec, (ticket,))
+        self._start(child)
+        return self._flush()
 
     def started(self, child_id: str, at: float) -> Sequence[Action]:
         """The child asked for by `Start` runs."""
-        del at
         child = self.children.get(child_id)
-        if child is None:
+        if child is None or not child.starting:
             return ()
-        child.starting, child.running = False, True
-        ticket, child.ticket = child.ticket, None
-        return [Settled(ticket)] if ticket is not None else ()
+        child.starting, child.running, child.new = False, True, False
+        child.up_since = at
+        if not child.again:
+            self._settle_starts(child)
+        return self._flush()
 
     def start_failed(self, child_id: str, reason: ExitReason, at: float) -> Sequence[Action]:
         """The child asked for by `Start` failed before it ran."""
         child = self.children.get(child_id)
-        if child is None:
+        if child is None or not child.starting:
             return ()
-        self._alive -= child.running or child.starting
-        child.starting = child.running = False
+        child.starting = False
+        self._alive -= 1
         if child.stopping or self._exit is not None:
             self._stopped(child, reason)
-        elif child.ticket is not None:
-            problem = f"it failed to start: {reason}"
-            self._out.append(Settled(child.ticket, problem, reason.error))
-            self._forget(child, reason)
         else:
-            self._restart(child, reason, at)
+            self._settle_starts(child, f"it failed to start: {reason}", reason.error)
+            if child.new or child.spec.restart is Restart.TEMPORARY:
+                self._forget(child, reason)
+            else:
+                self._restart(child, reason, at, up_for=0.0)
         return self._flush()
 
     def ended(self, child_id: str, reason: ExitReason, at: float) -> Sequence[Action]:
         """A running child ended, by itself or because it was told to stop."""
         child = self.children.get(child_id)
-        if child is None:
+        if child is None or not child.running:
             return ()
-        self._alive -= child.running or child.starting
-        child.running = child.starting = False
+        child.running = False
+        self._alive -= 1
         if child.stopping or self._exit is not None:
             self._stopped(child, reason)
-        elif reason.how is How.ESCALATED:
-            self._forget(child, reason)
-            # This supervisor fails; what its own supervisor makes of that is a new decision.
-            self._stop_all(ExitReason(How.CRASHED, reason.error, reason.report))
-        elif child.spec.restart is Restart.PERMANENT or (
-            child.spec.restart is Restart.TRANSIENT and reason.abnormal
-        ):
-            self._restart(child, reason, at)
+        elif reason.how is How.ESCALATED or comes_back(child.spec.restart, reason):
+            self._restart(child, reason, at, up_for=at - child.up_since)
         else:
             self._forget(child, reason)
         return self._flush()
@@ -131,7 +144,7 @@ class DynamicSupervision:
             when, child_id = heapq.heappop(self._due)
             child = self.children.get(child_id)
             if child is not None and child.restart_at == when:
-                self._out.extend(self._start(child))
+                self._start(child)
         return self._flush()
 
     def shut_down(self, at: float) -> Sequence[Action]:
@@ -144,12 +157,8 @@ class DynamicSupervision:
     def kill(self, at: float) -> Sequence[Action]:
         """Stop all children at once and brutally, then exit."""
         del at
-        self._exit = ExitReason(How.KILLED)
-        for child in self.children.values():
-            child.stopping = True
-            child.restart_at = inf
-            if child.running or child.starting:
-                self._out.append(Stop(child.spec.id, brutal=True))
+        if self._exit != KILLED and self.exited is None:
+            self._stop_all(KILLED)
         return self._flush()
 
     # -- requests -------------------------------------------------------------------------
@@ -160,7 +169,7 @@ class DynamicSupervision:
         child = self.children.get(child_id)
         if child is None:
             return [Settled(ticket, f"there is no child {child_id!r}")]
-        child.stop_tickets.append(ticket)
+        child.stop_tickets += (ticket,)
         child.again = False
         self._stop(child)
         return self._flush()
@@ -173,7 +182,7 @@ class DynamicSupervision:
             return [Settled(ticket, f"there is no child {child_id!r}")]
         if self._exit is not None or (child.stopping and not child.again):
             return [Settled(ticket, f"child {child_id!r} is being stopped")]
-        child.stop_tickets.append(ticket)
+        child.start_tickets += (ticket,)
         child.again = True
         self._stop(child)
         return self._flush()
@@ -185,19 +194,19 @@ class DynamicSupervision:
 
     # -- what happens ---------------------------------------------------------------------
 
-    def _start(self, child: DynamicChild) -> Sequence[Action]:
+    def _start(self, child: DynamicChild) -> None:
         child.starting = True
         child.restart_at = inf
         self._alive += 1
-        return [Start(child.spec.id)]
+        self._out.append(Start(child.spec.id))
 
-    def _stop(self, child: DynamicChild) -> None:
-        if child.stopping:
+    def _stop(self, child: DynamicChild, *, brutal: bool = False) -> None:
+        if child.stopping and not brutal:
             return
         child.stopping = True
         child.restart_at = inf
         if child.running or child.starting:
-            self._out.append(Stop(child.spec.id))
+            self._out.append(Stop(child.spec.id, brutal))
         else:
             self._stopped(child, SHUTDOWN)
 
@@ -206,40 +215,52 @@ class DynamicSupervision:
         if child.again and self._exit is None:
             child.again = child.stopping = False
             child.restarts += 1
-            tickets, child.stop_tickets = child.stop_tickets, []
-            self._out.extend(self._start(child))
-        else:
-            tickets = child.stop_tickets
-            if child.ticket is not None:
-                self._out.append(Settled(child.ticket, "it was stopped before it had started"))
-            self._forget(child, reason)
-        self._out.extend(Settled(ticket) for ticket in tickets)
+            self._start(child)
+            return
+        self._settle_starts(child, "it was stopped before it had started")
+        self._forget(child, reason)
+        self._out.extend(Settled(ticket) for ticket in child.stop_tickets)
 
-    def _restart(self, child: DynamicChild, reason: ExitReason, at: float) -> None:
+    def _settle_starts(
+        self, child: DynamicChild, problem: str = "", error: BaseException | None = None
+    ) -> None:
+        tickets, child.start_tickets = child.start_tickets, ()
+        self._out.extend(Settled(ticket, problem, error) for ticket in tickets)
+
+    def _restart(
+        self, child: DynamicChild, reason: ExitReason, at: float, *, up_for: float
+    ) -> None:
+        if reason.how is How.ESCALATED:
+            # This supervisor fails; what its own supervisor makes of that is a new decision.
+            self._forget(child, reason)
+            self._stop_all(ExitReason(How.CRASHED, reason.error, reason.report))
+            return
+        delay = 0.0
         if child.spec.backoff is not None:
             child.backoff = child.backoff or BackoffState(child.spec.backoff)
-            child.restarts += 1
-            child.restart_at = at + child.backoff.failed(at, self.rng)
-            heapq.heappush(self._due, (child.restart_at, child.spec.id))
-            return
+            delay = child.backoff.failed(at, self.rng, up_for=up_for)
         child.window = child.window or RestartWindow(self.intensity, self.period)
-        if child.window.restarted(at):
+        if delay > 0:  # a restart that waited does not count, see restart.py
             child.restarts += 1
-            self._out.extend(self._start(child))
-            return
-        self._forget(child, reason)
-        if self.exhausted is Exhausted.ESCALATE:
-            self._stop_all(ExitReason(How.SHUTDOWN, reason.error, reason.report))
+            child.restart_at = at + delay
+            heapq.heappush(self._due, (child.restart_at, child.spec.id))
+        elif child.window.restarted(at):
+            child.restarts += 1
+            self._start(child)
+        else:
+            self._forget(child, reason)
+            if self.exhausted is Exhausted.ESCALATE:
+                self._stop_all(ExitReason(How.SHUTDOWN, reason.error, reason.report))
 
     def _forget(self, child: DynamicChild, reason: ExitReason) -> None:
-        self.children.pop(child.spec.id, None)
-        self._out.append(Gone(child.spec.id, reason or NORMAL))
+        del self.children[child.spec.id]
+        self._out.append(Gone(child.spec.id, reason))
 
     def _stop_all(self, reason: ExitReason) -> None:
         self._exit = reason
         self._due.clear()
         for child in list(self.children.values()):
-            self._stop(child)
+            self._stop(child, brutal=reason.how is How.KILLED)
 
     def _flush(self) -> Sequence[Action]:
         if self._exit is not None and self._alive == 0 and self.exited is None:

@@ -39,6 +39,10 @@ class Refuse(Exception):
         super().__init__(reason)
         self.reason = reason
 
+    def answer(self, actor: str) -> Refused:
+        """What the asker gets."""
+        return Refused(actor, self.reason)
+
 
 class Escalate(Exception):
     """Raise it in a handler when no restart of this actor can help: its supervisor fails."""

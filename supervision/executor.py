@@ -2,32 +2,64 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from supervision.spec import ACTOR_SHUTDOWN
+
+if TYPE_CHECKING:
+    from supervision.cell import Cell
+    from supervision.messages import Envelope
 
 
 class Executor(Protocol):
-    """Runs the handlers of one life elsewhere. All methods are called on the loop."""
+    """Runs the handlers of one life elsewhere. All methods are called on the loop.
 
-    idle: bool
-    """Nothing is in hand."""
-    closed: bool
-    """It has ended, and nothing of it runs any more."""
+    What it takes from the inbox and cannot handle goes back to the front of it; what it has begun is
+    answered, by the handler or by the end of the life.
+    """
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is in hand."""
+
+    @property
+    def closed(self) -> bool:
+        """It has ended, and nothing of it runs any more."""
 
     def feed(self) -> None:
-        """Take messages from the cell's inbox, if idle."""
+        """Take messages from the cell's inbox, if there is room in hand."""
 
     def call(self, hook: Callable[[], Any], done: Callable[[BaseException | None], None]) -> None:
         """Run a hook there, then `done` as a signal step."""
+
+    def failed(self, error: BaseException) -> None:
+        """The actor crashed: run `on_failure` there, if anything can still run there."""
 
     def interrupt(self) -> None:
         """Take no further message; report idle after the one in hand."""
 
     def close(self) -> None:
-        """End, as soon as what is in hand allows."""
+        """End, as soon as what is in hand allows; at once if the actor was killed and it can."""
 
     def abandon(self) -> None:
         """It would not end: discard whatever still comes from it."""
 
     def describe(self) -> str:
         """What it is, for the report that it would not end."""
+
+
+def put_back(cell: Cell, envelopes: list[Envelope]) -> None:
+    """Messages that were taken from the inbox and not begun are handled first, in their order."""
+    cell.inbox.extendleft(reversed(envelopes))
+
+
+def patience(cell: Cell) -> float:
+    """Seconds in which what is left of an ended life must end: as long as it may take to stop."""
+    shutdown = cell.spec.shutdown
+    if shutdown == "infinity":
+        return math.inf
+    if shutdown == "brutal":
+        return cell.node.config.kill_grace
+    return cell.node.config.kill_grace + (ACTOR_SHUTDOWN if shutdown is None else float(shutdown))

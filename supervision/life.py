@@ -84,13 +84,13 @@ class Life:
         cell.phase = Phase.STARTING
         actor, error = self.guarded(self._construct)
         if error is None:
-            self.actor = cell.actor = actor
-            cell.table = actor._table()
+            self.actor = actor  # which has introduced itself to its cell
             error = self.guarded(actor._born, self)[1]
         if error is not None:
             self._start_failed(error)
             return
-        cell.adopt(actor.mailbox, realtime=actor.realtime)
+        if cell.view is not None or cell.spec.public:
+            cell.ref._view().entered(type(actor))
         actor._start(self, self._started)
 
     def _construct(self) -> ActorContract:
@@ -132,11 +132,13 @@ class Life:
 
     # -- running code of the actor --------------------------------------------------------
 
-    def guarded(self, function: Callable[..., Any], *args: Any) -> tuple[Any, BaseException | None]:
+    def guarded(
+        self, function: Callable[..., Any], *args: Any, cause: int = 0
+    ) -> tuple[Any, BaseException | None]:
         """Call code of the actor as the dispatcher calls a handler; errors are returned."""
         node = self.cell.node
         before, running = node.current, node.running
-        node.current = (next(node.ids), before[0], None, None)
+        node.current = (next(node.ids), cause or before[0], None, None)
         node.running = self.cell
         try:
             return function(*args), None
@@ -208,7 +210,7 @@ class Life:
     def refuse(self, reply: Reply[Any] | None, refusal: Refuse) -> None:
         """A handler said no."""
         if reply is not None:
-            reply.settle(None, Refused(self.cell.path, refusal.reason))
+            reply.settle(None, refusal.answer(self.cell.path))
 
     # -- the end --------------------------------------------------------------------------
 
@@ -233,6 +235,7 @@ class Life:
         if self.winding or self.over or self.cell.phase is Phase.STOPPING:
             return
         self.cell.phase = Phase.STOPPING
+        self.cell.leaves()
         assert self.actor is not None
         self.actor._stop_in_order(self, self._stopped)
 
@@ -253,9 +256,11 @@ class Life:
         reason = self._crash_reason(error, report)
         if envelope is not None and envelope[3] is not None:
             envelope[3].settle(None, self._as_crash(reason))
-        self.in_hand = None
+        if self.in_hand is envelope:
+            self.in_hand = None
         self.ending = reason
         cell.phase = Phase.STOPPING
+        cell.leaves()
         cell.halt = True
         if self.actor is not None and self.executor is None:
             failure = self.guarded(self.actor.on_failure, type(error), error, error.__traceback__)[
@@ -419,22 +424,22 @@ class Life:
             if task.on_failed is None or not isinstance(error, Exception):
                 self.crash(error, None, f"task {task.name}")
             else:
-                self.report(task.on_failed, error)
+                self.report(task.envelope[0], task.on_failed, error)
         elif cancelled:
             if task.on_cancelled is not None:
-                self.report(task.on_cancelled)
+                self.report(task.envelope[0], task.on_cancelled)
         elif task.on_done is not None:
-            self.report(task.on_done, value)
+            self.report(task.envelope[0], task.on_done, value)
 
-    def report(self, make_message: Callable[..., Any], *args: Any) -> None:
+    def report(self, cause: int, make_message: Callable[..., Any], *args: Any) -> None:
         """Send the actor the message that `make_message` makes of an outcome."""
-        message, error = self.guarded(make_message, *args)
+        message, error = self.guarded(make_message, *args, cause=cause)
         if error is None:
-            error = self.deliver_own(message)
+            error = self.deliver_own(message, cause)
         if error is not None:
             self.crash(error, None, "outcome")
 
-    def deliver_own(self, message: Any) -> BaseException | None:
+    def deliver_own(self, message: Any, cause: int) -> BaseException | None:
         """Deliver a message the actor has arranged for itself; returns why it cannot be."""
         if self.over:
             return None
@@ -444,11 +449,11 @@ class Life:
                 f"{self.cell.path} arranged for a {type(message).__qualname__} to itself but has "
                 f"no handler for it; it accepts {', '.join(table.names())}."
             )
-        self.cell.deliver(message, self.cell.node.current[0])
+        self.cell.deliver(message, cause)
         return None
 
-    def send_own(self, message: Any) -> None:
+    def send_own(self, message: Any, cause: int) -> None:
         """A timer of this life fires."""
-        error = self.deliver_own(message)
+        error = self.deliver_own(message, cause)
         if error is not None:
             self.cell.signal(self.crash, error, None, "timer")

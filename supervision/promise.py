@@ -25,7 +25,7 @@ class Promise(Generic[T]):
     @classmethod
     def unread(cls, life: Life) -> Promise[Any]:
         """A promise that nobody waits for: the request was told, not asked."""
-        return cls(life, Reply())  # type: ignore[arg-type]
+        return cls(life, Reply())
 
     def resolve(self, value: T) -> None:
         """Answer. Harmless if the asker has given up."""

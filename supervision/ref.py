@@ -65,12 +65,9 @@ class ActorRef(Generic[M_contra]):
         return self._view()
 
     def _view(self) -> PykkaRef:
-        from supervision.pykka_view import PykkaRef
+        from supervision.pykka_view import view_of
 
-        cell = self._cell
-        if cell.view is None:
-            cell.view = PykkaRef(cell)
-        return cell.view
+        return self._cell.view or view_of(self._cell)
 
     @classmethod
     def foreign(cls, actor: PykkaActorRef[Any], *, node: Any) -> ActorRef[Any]:

@@ -201,6 +201,9 @@ class Reply(pykka.Future[T], Generic[T]):
         if self.done:
             await trio.lowlevel.checkpoint()
             return self.result()
+        if self._node is not None and get_ident() != self._node.ident:
+            await self._wait_on_another_loop(self._node)
+            return self.result()
         actor = acting.get(None)
         if actor is None:
             await self._wait_settled()
@@ -208,6 +211,17 @@ class Reply(pykka.Future[T], Generic[T]):
             with actor.waiting_for(self._target, self._patience):
                 await self._wait_settled()
         return self.result()
+
+    async def _wait_on_another_loop(self, node: Node) -> None:
+        """The node runs on one trio loop, the waiting task on another (two nodes in a process)."""
+        token = trio.lowlevel.current_trio_token()
+        settled = trio.Event()
+
+        def wake(_reply: Reply[T]) -> None:
+            token.run_sync_soon(settled.set)
+
+        node.call_soon(lambda: self.on_settled(wake))
+        await settled.wait()
 
     async def _wait_settled(self) -> None:
         task = current_task()

@@ -5,8 +5,8 @@ Events and times go in (`ended`, `started`, `time_passed`, ...), actions come ou
 traces of the real one; the differences (back-off, escalation) are in docs/supervision.md.
 
 OTP's supervisor does one thing at a time and lets exits wait in its mailbox meanwhile. Here the
-one thing is `_plan`, a queue of steps of which the first may be under way (`_step`), and the waiting
-exits are `_pending`.
+one thing is a decision's `_plan`, steps of which the first may be under way (`_step`), and what
+waits for a decision (exits, failed restarts, requests) is `_pending`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import attrs
 
-from supervision.messages import NORMAL, SHUTDOWN, ExitReason, How
+from supervision.messages import KILLED, NORMAL, SHUTDOWN, ExitReason, How
 from supervision.resilience import BackoffState
 from supervision.spec import AutoShutdown, ChildSpec, Restart, Strategy
 
@@ -96,6 +96,11 @@ def children_to_restart(strategy: Strategy, ended: str, started: Sequence[str]) 
             return started
 
 
+def comes_back(restart: Restart, reason: ExitReason) -> bool:
+    """Whether a child that ended like this, not being told to, is restarted."""
+    return restart is Restart.PERMANENT or (restart is Restart.TRANSIENT and reason.abnormal)
+
+
 @attrs.define
 class Child:
     """One child as its supervisor sees it."""
@@ -104,21 +109,32 @@ class Child:
     running: bool = False
     """Started, and not known to have ended."""
     starting: bool = False
+    stopping: bool = False
+    """It has been told to stop."""
+    undecided: _Ended | _Retry | None = None
+    """Its end, or its failed restart, still waits in `_pending`."""
     backoff: BackoffState | None = None
+    up_since: float = 0.0
     restart_at: float = inf
     """When a backed-off restart is due; `inf` when none is."""
     restart_root: str = ""
     """The child whose end that restart answers."""
     restarts: int = 0
 
+    @property
+    def alive(self) -> bool:
+        """It runs, or it will as things stand (OTP: its pid is not `undefined`)."""
+        return self.running or self.undecided is not None or self.restart_at < inf
 
-# The steps of a plan. `_Retry` and `_Call` also wait in `_pending`, like exits.
+
+# The steps of a plan, each carried out when the one before is done.
 @attrs.frozen
 class _StartStep:
     id: str
-    root: str = ""
-    """The child whose restart this is part of: if a start fails, the rest of that is dropped."""
     ticket: Any = None
+    """Who wants to know if the start fails."""
+    new: bool = False
+    """The child was added by that request, so if it cannot start it is forgotten."""
 
 
 @attrs.frozen
@@ -131,27 +147,35 @@ class _LaterStep:
 @attrs.frozen
 class _StopStep:
     id: str
-    brutal: bool = False
-
-
-@attrs.frozen
-class _Ended:
-    id: str
-    reason: ExitReason
-
-
-@attrs.frozen
-class _Retry:
-    id: str
-    reason: ExitReason
-
-
-@attrs.frozen
-class _Call:
-    decide: Callable[[float], None]
+    keep: bool = False
+    """Keep it even if it is temporary: it is started again at once, by hand."""
 
 
 _Step = _StartStep | _LaterStep | _StopStep | Gone | Exit | Settled
+
+
+# What waits for its decision. Compared by identity: a child may end the same way twice.
+@attrs.frozen(eq=False)
+class _Ended:
+    id: str
+    reason: ExitReason
+    up_for: float
+
+
+@attrs.frozen(eq=False)
+class _Retry:
+    id: str
+    reason: ExitReason
+    up_for: float = 0.0
+
+
+@attrs.frozen(eq=False)
+class _Call:
+    ticket: Any
+    decide: Callable[[], None]
+
+
+CLOSING = "the supervisor is shutting down"
 
 
 @attrs.define
@@ -173,6 +197,8 @@ class Supervision:
     _plan: deque[_Step] = attrs.field(factory=deque, init=False)
     _step: _StartStep | _StopStep | None = attrs.field(default=None, init=False)
     _pending: deque[_Ended | _Retry | _Call] = attrs.field(factory=deque, init=False)
+    _backing_off: set[str] = attrs.field(factory=set, init=False)
+    """The children with a `restart_at`."""
     _out: list[Action] = attrs.field(factory=list, init=False)
     _booting: bool = attrs.field(default=False, init=False)
     _closing: bool = attrs.field(default=False, init=False)
@@ -197,63 +223,53 @@ class Supervision:
         child = self.children.get(child_id)
         if child is not None:
             child.running, child.starting = True, False
-        return self._step_done(child_id, _StartStep, at)
+            child.up_since = at
+            self._step_done(_StartStep, child_id)
+        return self._go_on(at)
 
     def start_failed(self, child_id: str, reason: ExitReason, at: float) -> Sequence[Action]:
         """The child asked for by `Start` failed before it ran."""
-        step = self._step
-        child = self.children.get(child_id)
+        child, step = self.children.get(child_id), self._step
         if child is None or not isinstance(step, _StartStep) or step.id != child_id:
-            return self._go_on(at)
-        child.running = child.starting = False
+            return ()
+        child.starting = child.stopping = False
         self._step = None
-        if self._closing:
-            self._out.append(Gone(child_id, reason))
-        elif self._booting:
+        if self._booting and not self._closing:
+            self._close(ExitReason(How.CRASHED, reason.error, reason.report))
+        elif not self._closing:
+            # As in OTP: the rest of this restart is abandoned, and the child is tried again behind
+            # whatever else has happened since, counted like any restart.
             self._plan.clear()
-            self._stop_all(Exit(ExitReason(How.CRASHED, reason.error, reason.report)))
-        elif step.ticket is not None:
-            del self.children[child_id]
-            self._out.append(Gone(child_id, reason))
-            self._out.append(Settled(step.ticket, f"it failed to start: {reason}", reason.error))
-        else:
-            # As in OTP: the rest of this restart is abandoned, and the child is tried again
-            # behind whatever else has happened since, counted like any restart.
-            self._plan = deque(
-                later
-                for later in self._plan
-                if not (isinstance(later, _StartStep) and later.root == step.root)
-            )
-            self._pending.append(_Retry(child_id, reason))
+            if step.ticket is not None:
+                problem = f"it failed to start: {reason}"
+                self._out.append(Settled(step.ticket, problem, reason.error))
+            if step.new or child.spec.restart is Restart.TEMPORARY:
+                self._forget(child, reason)
+            else:
+                self._decide_later(child, _Retry(child_id, reason))
         return self._go_on(at)
 
     def ended(self, child_id: str, reason: ExitReason, at: float) -> Sequence[Action]:
         """A running child ended, by itself or because it was told to stop."""
-        child = self.children.get(child_id)
-        if child is None:
+        child, step = self.children.get(child_id), self._step
+        if child is None or not child.running:
             return ()
-        child.running = False
-        if isinstance(self._step, _StopStep) and self._step.id == child_id:
-            self._out.extend(self._forgotten(child, reason))
-            return self._step_done(child_id, _StopStep, at)
-        if any(isinstance(step, _StopStep) and step.id == child_id for step in self._plan):
-            self._out.extend(self._forgotten(child, reason))
-            return self._go_on(at)
-        self._pending.append(_Ended(child_id, reason))
+        child.running = child.stopping = False
+        if isinstance(step, _StopStep) and step.id == child_id:
+            self._step = None
+            self._stopped(child, reason, keep=step.keep)
+        else:
+            self._decide_later(child, _Ended(child_id, reason, at - child.up_since))
         return self._go_on(at)
 
     def time_passed(self, at: float) -> Sequence[Action]:
         """Carry out the backed-off restarts that are due."""
-        for child in self.children.values():
-            if child.restart_at <= at:
-                child.restart_at = inf
-                self._plan.append(_StartStep(child.spec.id, child.restart_root))
         return self._go_on(at)
 
     def shut_down(self, at: float) -> Sequence[Action]:
         """Stop all children, last first, then exit."""
         if not self._closing:
-            self._close(Exit(SHUTDOWN))
+            self._close(SHUTDOWN)
         return self._go_on(at)
 
     def kill(self, at: float) -> Sequence[Action]:
@@ -261,10 +277,11 @@ class Supervision:
         if self._killing or self.exited is not None:
             return ()
         self._killing = True
-        self._close(Exit(ExitReason(How.KILLED)))
         for child in reversed(self.children.values()):
             if child.running or child.starting:
+                child.stopping = True
                 self._out.append(Stop(child.spec.id, brutal=True))
+        self._close(KILLED)
         return self._go_on(at)
 
     # -- requests -------------------------------------------------------------------------
@@ -272,76 +289,67 @@ class Supervision:
     def add(self, spec: ChildSpec[Any], ticket: Any, at: float) -> Sequence[Action]:
         """Start one more child, as the last."""
 
-        def decide(_at: float) -> None:
+        def decide() -> None:
             if spec.id in self.children:
                 self._out.append(Settled(ticket, f"there already is a child {spec.id!r}"))
                 return
             self.children[spec.id] = Child(spec)
-            self._plan += [_StartStep(spec.id, ticket=ticket), Settled(ticket)]
+            self._plan += [_StartStep(spec.id, ticket, new=True), Settled(ticket)]
 
-        return self._call(decide, ticket, at)
+        return self._call(ticket, decide, at)
 
     def terminate(self, child_id: str, ticket: Any, at: float) -> Sequence[Action]:
         """Stop a child and leave it stopped. Its spec stays, unless it is temporary."""
 
-        def decide(_at: float) -> None:
-            child = self.children.get(child_id)
-            if child is None:
-                self._out.append(Settled(ticket, self._no_such(child_id)))
-                return
-            child.restart_at = inf
-            self._plan.append(_StopStep(child_id))
-            self._plan.append(Gone(child_id, SHUTDOWN))
-            self._plan.append(Settled(ticket))
+        def decide() -> None:
+            if self._knows(child_id, ticket):
+                self._plan += [_StopStep(child_id), Gone(child_id, SHUTDOWN), Settled(ticket)]
 
-        return self._call(decide, ticket, at)
+        return self._call(ticket, decide, at)
 
     def restart(self, child_id: str, ticket: Any, at: float) -> Sequence[Action]:
         """Stop a child if it runs, and start it; an operator's restart counts towards nothing."""
 
-        def decide(_at: float) -> None:
-            child = self.children.get(child_id)
-            if child is None:
-                self._out.append(Settled(ticket, self._no_such(child_id)))
-                return
-            child.restart_at = inf
-            child.restarts += 1
-            # The start is no ticket's: if it fails the child is retried, not forgotten.
-            self._plan += [_StopStep(child_id), _StartStep(child_id, child_id), Settled(ticket)]
+        def decide() -> None:
+            if self._knows(child_id, ticket):
+                self.children[child_id].restarts += 1
+                self._plan += [
+                    _StopStep(child_id, keep=True),
+                    _StartStep(child_id, ticket),
+                    Settled(ticket),
+                ]
 
-        return self._call(decide, ticket, at)
+        return self._call(ticket, decide, at)
 
     def delete(self, child_id: str, ticket: Any, at: float) -> Sequence[Action]:
         """Forget the spec of a child that does not run."""
 
-        def decide(_at: float) -> None:
-            child = self.children.get(child_id)
-            if child is None:
-                self._out.append(Settled(ticket, self._no_such(child_id)))
-            elif child.running or child.restart_at < inf:
+        def decide() -> None:
+            if not self._knows(child_id, ticket):
+                return
+            child = self.children[child_id]
+            if child.alive:
                 self._out.append(Settled(ticket, f"child {child_id!r} runs; terminate it first"))
             else:
-                del self.children[child_id]
-                self._out += [Gone(child_id, NORMAL), Settled(ticket)]
+                self._forget(child, NORMAL)
+                self._out.append(Settled(ticket))
 
-        return self._call(decide, ticket, at)
+        return self._call(ticket, decide, at)
 
-    def _no_such(self, child_id: str) -> str:
+    def _knows(self, child_id: str, ticket: Any) -> bool:
+        if child_id in self.children:
+            return True
         known = ", ".join(self.children) or "none"
-        return f"there is no child {child_id!r}; there are: {known}"
+        self._out.append(Settled(ticket, f"there is no child {child_id!r}; there are: {known}"))
+        return False
 
-    def _call(self, decide: Callable[[float], None], ticket: Any, at: float) -> Sequence[Action]:
+    def _call(self, ticket: Any, decide: Callable[[], None], at: float) -> Sequence[Action]:
         if self._closing:
-            return [Settled(ticket, "the supervisor is shutting down")]
-        self._pending.append(_Call(decide))
+            return [Settled(ticket, CLOSING)]
+        self._pending.append(_Call(ticket, decide))
         return self._go_on(at)
 
     # -- the plan -------------------------------------------------------------------------
-
-    def _step_done(self, child_id: str, kind: type, at: float) -> Sequence[Action]:
-        if isinstance(self._step, kind) and self._step.id == child_id:  # type: ignore[attr-defined]
-            self._step = None
-        return self._go_on(at)
 
     def _go_on(self, at: float) -> Sequence[Action]:
         """Carry the plan on as far as it goes without waiting; then what is pending; and so on."""
@@ -350,106 +358,123 @@ class Supervision:
                 self._perform(self._plan.popleft())
             elif self._pending:
                 self._decide(self._pending.popleft(), at)
-            else:
+            elif not self._plan_due_restart(at):
                 break
-        self.deadline = min((child.restart_at for child in self.children.values()), default=inf)
+        idle = self._step is None and self._backing_off
+        self.deadline = min(self.children[i].restart_at for i in self._backing_off) if idle else inf
         out, self._out = self._out, []
         return out
 
     def _perform(self, step: _Step) -> None:
         match step:
-            case _StartStep(child_id):
-                child = self.children.get(child_id)
-                if child is not None and not child.running:
-                    child.starting = True
-                    child.restart_at = inf
-                    self._step = step
-                    self._out.append(Start(child_id))
-            case _LaterStep(ids, root, when):
-                for child_id in ids:
-                    if child_id in self.children:
-                        self.children[child_id].restart_at = when
-                        self.children[child_id].restart_root = root
-            case _StopStep(child_id):
-                child = self.children.get(child_id)
-                if child is None:
-                    return
-                child.restart_at = inf
-                if child.running or child.starting:
-                    self._step = step
-                    if not self._killing:  # kill() has already said so to all at once
-                        self._out.append(Stop(child_id, step.brutal))
-                else:
-                    self._drop_pending(child)
-            case Gone(child_id):
-                child = self.children.get(child_id)
-                if child is not None and not child.running:
-                    self._out.append(step)
-                    if child.spec.restart is Restart.TEMPORARY:
-                        del self.children[child_id]
             case Settled():
-                self._booting = self._booting and step.ticket != "boot"
+                self._booting = False
                 self._out.append(step)
             case Exit():
                 self.exited = step.reason
                 self._out.append(step)
+            case _LaterStep(ids, root, when):
+                for child_id in self.children.keys() & ids:
+                    self._set_restart(self.children[child_id], when, root)
+            case _StartStep(child_id) | _StopStep(child_id) | Gone(child_id):
+                child = self.children.get(child_id)
+                if child is not None:  # a temporary one is forgotten as soon as it is stopped
+                    self._perform_on(child, step)
 
-    def _drop_pending(self, child: Child) -> None:
-        """Its end waits to be looked at, but stopping it again is the answer to that already."""
-        for event in list(self._pending):
-            if isinstance(event, _Ended | _Retry) and event.id == child.spec.id:
-                self._pending.remove(event)
-                self._out.extend(self._forgotten(child, event.reason))
+    def _perform_on(self, child: Child, step: _StartStep | _StopStep | Gone) -> None:
+        match step:
+            case _StartStep():
+                self._perform_start(step, child)
+            case _StopStep():
+                self._perform_stop(step, child)
+            case Gone():
+                self._out.append(step)
 
-    def _forgotten(self, child: Child, reason: ExitReason) -> Sequence[Action]:
+    def _perform_start(self, step: _StartStep, child: Child) -> None:
+        if child.running:
+            return
+        child.starting = True
+        self._set_restart(child, inf)
+        self._step = step
+        self._out.append(Start(child.spec.id))
+
+    def _perform_stop(self, step: _StopStep, child: Child) -> None:
+        self._set_restart(child, inf)
+        if child.running:
+            self._step = step
+            if not child.stopping:
+                child.stopping = True
+                self._out.append(Stop(child.spec.id))
+        elif child.undecided is not None:
+            # It has ended meanwhile; stopping it is the answer to that.
+            reason, child.undecided = child.undecided.reason, None
+            self._stopped(child, reason, keep=step.keep)
+
+    def _step_done(self, kind: type[_StartStep | _StopStep], child_id: str) -> None:
+        if isinstance(self._step, kind) and self._step.id == child_id:
+            self._step = None
+
+    def _stopped(self, child: Child, reason: ExitReason, *, keep: bool = False) -> None:
         """A stopped temporary child is never started again, whatever its siblings do."""
-        if child.spec.restart is not Restart.TEMPORARY or child.spec.id not in self.children:
-            return ()
-        del self.children[child.spec.id]
-        return [Gone(child.spec.id, reason)]
+        if child.spec.restart is Restart.TEMPORARY and not keep:
+            self._forget(child, reason)
 
-    def _close(self, last: Exit) -> None:
+    def _forget(self, child: Child, reason: ExitReason) -> None:
+        del self.children[child.spec.id]
+        self._out.append(Gone(child.spec.id, reason))
+
+    def _set_restart(self, child: Child, when: float, root: str = "") -> None:
+        child.restart_at, child.restart_root = when, root
+        if when < inf:
+            self._backing_off.add(child.spec.id)
+        else:
+            self._backing_off.discard(child.spec.id)
+
+    def _close(self, reason: ExitReason) -> None:
+        """Drop all plans but one: stop all children, last first, then exit."""
         self._closing = True
+        for waiting in (*self._plan, *self._pending):
+            if isinstance(waiting, Settled | _Call) and waiting.ticket != "boot":
+                self._out.append(Settled(waiting.ticket, CLOSING))
         self._plan.clear()
         self._pending.clear()
-        self._stop_all(last)
-
-    def _stop_all(self, last: Exit) -> None:
-        self._closing = True
-        self._pending.clear()
         for child_id, child in reversed(self.children.items()):
-            child.restart_at = inf
+            if child.starting and not child.stopping:
+                # Unlike OTP, which waits: a start that never ends must not keep us from ending.
+                child.stopping = True
+                self._out.append(Stop(child_id))
             self._plan.append(_StopStep(child_id))
-        self._plan.append(last)
+        self._plan.append(Exit(reason))
 
     # -- the decisions --------------------------------------------------------------------
 
-    def _decide(self, event: _Ended | _Retry | _Call, at: float) -> None:
-        match event:
-            case _Call(decide):
-                decide(at)
-            case _Retry(child_id, reason):
-                if child_id in self.children and not self.children[child_id].running:
-                    self._restart(self.children[child_id], reason, at)
-            case _Ended(child_id, reason):
-                child = self.children.get(child_id)
-                if child is not None and not child.running:
-                    self._child_ended(child, reason, at)
+    def _decide_later(self, child: Child, event: _Ended | _Retry) -> None:
+        child.undecided = event
+        self._pending.append(event)
 
-    def _child_ended(self, child: Child, reason: ExitReason, at: float) -> None:
-        if reason.how is How.ESCALATED:
+    def _decide(self, event: _Ended | _Retry | _Call, at: float) -> None:
+        if isinstance(event, _Call):
+            event.decide()
+            return
+        child = self.children.get(event.id)
+        if child is None or child.undecided is not event:
+            return  # stopped or started again meanwhile
+        child.undecided = None
+        if event.reason.how is How.ESCALATED:
             # This supervisor fails; what its own supervisor makes of that is a new decision.
-            self._stop_all(Exit(ExitReason(How.CRASHED, reason.error, reason.report)))
-            return
-        restart = child.spec.restart
-        if restart is Restart.PERMANENT or (restart is Restart.TRANSIENT and reason.abnormal):
-            self._restart(child, reason, at)
-            return
-        if restart is Restart.TEMPORARY:
-            del self.children[child.spec.id]
-        self._out.append(Gone(child.spec.id, reason))
+            self._close(ExitReason(How.CRASHED, event.reason.error, event.reason.report))
+        elif isinstance(event, _Retry) or comes_back(child.spec.restart, event.reason):
+            self._restart(child, event, at)
+        else:
+            self._ended_for_good(child, event.reason)
+
+    def _ended_for_good(self, child: Child, reason: ExitReason) -> None:
+        if child.spec.restart is Restart.TEMPORARY:
+            self._forget(child, reason)
+        else:
+            self._out.append(Gone(child.spec.id, reason))
         if child.spec.significant and self._significant_end_closes():
-            self._stop_all(Exit(SHUTDOWN))
+            self._close(SHUTDOWN)
 
     def _significant_end_closes(self) -> bool:
         match self.auto_shutdown:
@@ -458,28 +483,34 @@ class Supervision:
             case AutoShutdown.ANY_SIGNIFICANT:
                 return True
             case AutoShutdown.ALL_SIGNIFICANT:
-                return not any(
-                    child.spec.significant and (child.running or child.restart_at < inf)
-                    for child in self.children.values()
-                )
+                children = self.children.values()
+                return not any(child.spec.significant and child.alive for child in children)
 
-    def _restart(self, child: Child, reason: ExitReason, at: float) -> None:
+    def _restart(self, child: Child, event: _Ended | _Retry, at: float) -> None:
         delay = 0.0
         if child.spec.backoff is not None:
-            # A backed-off restart is no evidence of a hot loop, so it does not count: an outage of
-            # a provider must not climb the tree.
             child.backoff = child.backoff or BackoffState(child.spec.backoff)
-            delay = child.backoff.failed(at, self.rng)
-        elif not self._window.restarted(at):
-            error = reason.error
-            self._stop_all(Exit(ExitReason(How.SHUTDOWN, error, reason.report)))
+            delay = child.backoff.failed(at, self.rng, up_for=event.up_for)
+        # A restart that waited is no evidence of a hot loop, so it does not count: the outage of a
+        # provider must not climb the tree.
+        if delay == 0 and not self._window.restarted(at):
+            self._close(ExitReason(How.SHUTDOWN, event.reason.error, event.reason.report))
             return
         child.restarts += 1
-        group = children_to_restart(self.strategy, child.spec.id, list(self.children))
-        for child_id in reversed(group):
-            if child_id != child.spec.id:
-                self._plan.append(_StopStep(child_id))
+        root = child.spec.id
+        group = children_to_restart(self.strategy, root, tuple(self.children))
+        self._plan.extend(_StopStep(child_id) for child_id in reversed(group) if child_id != root)
         if delay > 0:
-            self._plan.append(_LaterStep(tuple(group), child.spec.id, at + delay))
+            self._plan.append(_LaterStep(group, root, at + delay))
         else:
-            self._plan.extend(_StartStep(child_id, child.spec.id) for child_id in group)
+            self._plan.extend(_StartStep(child_id) for child_id in group)
+
+    def _plan_due_restart(self, at: float) -> bool:
+        """Plan the first backed-off restart that is due; False if none is."""
+        if not any(self.children[child_id].restart_at <= at for child_id in self._backing_off):
+            return False
+        due = [child for child in self.children.values() if child.restart_at <= at]
+        self._plan.extend(
+            _StartStep(child.spec.id) for child in due if child.restart_root == due[0].restart_root
+        )
+        return True

@@ -211,6 +211,19 @@ class _Root:
         await self.ended.wait()
         timer.cancel()
 
+    @enable_ki_protection
+    async def stop_whatever_comes(self) -> KeyboardInterrupt | None:
+        """Stop the tree; a cancellation changes nothing, a Ctrl-C meanwhile cuts it off at once."""
+        interrupt = None
+        with trio.CancelScope(shield=True):
+            while not self.ended.is_set():
+                try:
+                    await self.stop()
+                except KeyboardInterrupt as error:
+                    interrupt = error
+                    self.cut_off()
+        return interrupt
+
     def cut_off(self) -> None:
         """Do not wait for the shutdown time."""
         self.cell.signal(self._kill_life)
@@ -227,6 +240,7 @@ class _Root:
 
 
 @asynccontextmanager
+@enable_ki_protection
 async def open_system(
     config: SupervisionConfig | None = None,
     *,
@@ -260,9 +274,9 @@ async def open_system(
         except BaseException as error:  # noqa: BLE001  raised again below, free of the nursery's group
             failed = error
         finally:
-            with trio.CancelScope(shield=True):
-                await root.stop()
-                node.close()
+            interrupt = await root.stop_whatever_comes()
+            node.close()
+            failed = failed or interrupt
     if root.failure is not None:
         reason = NodeFailed(f"the root supervisor gave up ({root.failure})")
         raise reason from (failed or root.failure.error)
@@ -281,14 +295,17 @@ async def _run(
     task_status: trio.TaskStatus[_Root],
 ) -> None:
     """The runtime's own task: its nursery outlives any cancellation of the block."""
-    with trio.CancelScope(shield=True) as scope:
-        async with trio.open_nursery() as nursery:
-            node.nursery = nursery
-            node.closing = scope.cancel
-            nursery.start_soon(node.timers.run)
-            nursery.start_soon(dispatcher.run)
-            await trio.lowlevel.checkpoint()
-            root = _Root(node, fail)
-            root.start()
-            await root.started.wait()
-            task_status.started(root)
+    root = _Root(node, fail)
+    try:
+        with trio.CancelScope(shield=True) as scope:
+            async with trio.open_nursery() as nursery:
+                node.nursery = nursery
+                node.closing = scope.cancel
+                nursery.start_soon(node.timers.run)
+                nursery.start_soon(dispatcher.run)
+                root.start()
+                await root.started.wait()
+                task_status.started(root)
+    finally:
+        # Whatever ended the dispatcher, nobody must wait for it to stop the tree.
+        root.ended.set()

@@ -1,0 +1,163 @@
+"""What led to what: the tree of one message, and sequence diagrams.
+
+Every message carries the id of the message whose handling sent it. From a list of trace events that
+gives back the whole of a turn, through all the actors it went.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import attrs
+
+from supervision.observe import DEFERRED, KILLED, OK, POISONED, REFUSED, STARTED, TraceEvent
+from supervision.showing import shown
+
+OUTSIDE = "outside"
+"""Who sent what came from outside every actor, or from a message that is not in the list."""
+
+
+@attrs.frozen
+class Caused:
+    """A message and everything that its handling led to."""
+
+    event: TraceEvent
+    led_to: Sequence[Caused] = ()
+
+    def __iter__(self) -> Iterator[TraceEvent]:
+        """All of it, in the order of time."""
+        found: list[TraceEvent] = []
+        todo = [self]
+        while todo:
+            caused = todo.pop()
+            found.append(caused.event)
+            todo.extend(caused.led_to)
+        return iter(sorted(found, key=_when))
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        todo: list[tuple[Caused, int]] = [(self, 0)]
+        while todo:
+            caused, depth = todo.pop()
+            event = caused.event
+            outcome = "" if event.outcome == OK else f" [{event.outcome}]"
+            lines.append(
+                f"{'  ' * depth}{event.message_type} → {event.path} "
+                f"({event.seconds * 1000:.3g} ms){outcome}"
+            )
+            todo.extend((child, depth + 1) for child in reversed(caused.led_to))
+        return "\n".join(lines)
+
+
+def _when(event: TraceEvent) -> tuple[float, int]:
+    return (event.began, event.id)
+
+
+def merged(events: Iterable[TraceEvent]) -> Sequence[TraceEvent]:
+    """One event a message, the last that tells of it, in the order in which handling began."""
+    last: dict[int, TraceEvent] = {}
+    for event in events:
+        known = last.get(event.id)
+        if known is None or known.path == event.path:
+            last[event.id] = event
+    return sorted(last.values(), key=_when)
+
+
+def follow(events: Iterable[TraceEvent], message_id: int) -> Caused:
+    """The turn a message belongs to: from its earliest known cause to all that came of that.
+
+    Raises:
+        LookupError: no event of that message is among `events`.
+    """
+    known = {event.id: event for event in merged(events)}
+    if message_id not in known:
+        raise LookupError(
+            f"no event of message {message_id} is here: it was handled before the trace began, its "
+            "actor was not traced, or a full buffer has dropped it"
+        )
+    children: dict[int, list[int]] = {}
+    for event in known.values():
+        if event.cause < event.id:  # always, but for files that somebody wrote by hand
+            children.setdefault(event.cause, []).append(event.id)
+    root = message_id
+    while known[root].cause in known and known[root].cause < root:
+        root = known[root].cause
+    order = [root]
+    for parent in order:
+        order.extend(children.get(parent, ()))
+    made: dict[int, Caused] = {}
+    for message in reversed(order):  # children first
+        led_to = tuple(made[child] for child in children.get(message, ()))
+        made[message] = Caused(known[message], led_to)
+    return made[root]
+
+
+# -- sequence diagrams --------------------------------------------------------------------
+
+
+def mermaid(events: Iterable[TraceEvent], *, bodies: bool = False) -> str:
+    """The events as a Mermaid sequence diagram.
+
+    A solid line is a message; a dotted one the answer to an ask, drawn where its handler was done
+    (a deferred answer has no line: when it was given is in no event).
+
+    Args:
+        bodies: also show what the messages say, bounded and with secrets masked.
+    """
+    listed = merged(events)
+    handled_by = {event.id: event.path for event in listed}
+    names: dict[str, str] = {}
+    steps: list[tuple[float, int, int, Sequence[str]]] = []
+    for event in listed:
+        sender_path = handled_by.get(event.cause, OUTSIDE)
+        sender = names.setdefault(sender_path, f"a{len(names)}")
+        receiver = names.setdefault(event.path, f"a{len(names)}")
+        label = event.message_type
+        if bodies:
+            label = shown(event.message, total=120)
+        arrow = "->>" if event.asked else "-)"
+        sent = [f"{sender}{arrow}{receiver}: {_escaped(label)}"]
+        steps.append((event.began, event.id, 0, sent))
+        done = _done(event, sender, receiver)
+        if done:
+            steps.append((event.at, event.id, 1, done))
+    steps.sort(key=lambda step: step[:3])
+    lines = ["sequenceDiagram"]
+    lines += [f"    participant {name} as {_escaped(path)}" for path, name in names.items()]
+    lines += [f"    {line}" for step in steps for line in step[3]]
+    return "\n".join(lines) + "\n"
+
+
+def _done(event: TraceEvent, sender: str, receiver: str) -> Sequence[str]:
+    """What is drawn where the handler was done."""
+    match event.outcome:
+        case "ok":
+            return [f"{receiver}-->>{sender}: answer"] if event.asked else []
+        case "started" | "deferred" | "stashed":
+            return [f"Note over {receiver}: {_NOTES[event.outcome]}"]
+        case "refused" | "poisoned":
+            lost = f"{receiver}--x{sender}: {event.outcome}"
+            return [lost] if event.asked else [f"Note over {receiver}: {event.outcome}"]
+        case outcome:
+            crash = "ended" if outcome == KILLED else f"crashed: {_escaped(outcome)}"
+            note = [f"Note over {receiver}: {crash}"]
+            return [*note, f"{receiver}--x{sender}: {crash}"] if event.asked else note
+
+
+_NOTES = {
+    STARTED: "not done yet",
+    DEFERRED: "answers later",
+    "stashed": "put aside",
+    REFUSED: "refused",
+    POISONED: "poisoned",
+}
+
+_SPECIAL = re.compile(r"[^\w .,/()*+=?!'\"\[\]-]")
+
+
+def _escaped(text: str) -> str:
+    """Text as Mermaid takes it: `;` ends a statement there, `#` begins an entity, `:` a label."""
+    line = " ".join(text.split()) or "-"
+    # "end" alone would close a block.
+    return re.sub(r"\bend\b", "en#100;", _SPECIAL.sub(lambda found: f"#{ord(found.group())};", line))
