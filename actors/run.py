@@ -169,16 +169,26 @@ class NodeProcess:
 
     # -- last words -----------------------------------------------------------------------
 
-    def _report(self, reason: str, *, details: str = "") -> None:
+    def _report(self, reason: str, details: str = "") -> None:
         """Say why the node ends other than it should, and write down what is known."""
-        lines = [reason]
-        if self._system is not None:
-            try:
-                dump = write_crash_dump(
-                    self._config.supervision.crash_dir, self._system, f"{reason}{details}"
-                )
-                lines.append(f"what it knew is in {dump}")
-            except Exception as error:  # noqa: BLE001  the report must not fail for want of a disk
-                lines.append(f"what it knew could not be written down: {error}")
         # Not through logging or sys.stderr: whoever hangs may hold their locks.
-        os.write(2, "".join(f"troupe: {line}\n" for line in lines).encode())
+        os.write(2, f"troupe: {reason}\n{details}".encode(errors="backslashreplace"))
+        if self._system is not None:
+            write_crash_dump(self._config.supervision.crash_dir, self._system, reason)
+
+    def _say_what_hangs(self) -> None:
+        """For the last deadline's thread; the loop may be running, hanging or gone."""
+        hanging = list(self._system.unfinished()) if self._system is not None else []
+        main = threading.main_thread()
+        hanging += [
+            f"thread {thread.name!r}"
+            for thread in threading.enumerate()
+            if thread is not main and not thread.daemon
+        ]
+        frame = sys._current_frames().get(main.ident or 0)
+        stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+        self._report(
+            f"node {self._config.node.name} did not stop in time and is ended by force;"
+            f" still there: {', '.join(hanging) or 'only its main thread'}",
+            f"the main thread is here:\n{stack}",
+        )

@@ -1,7 +1,7 @@
 """restart: from the message that crashes an actor to the next answer of its successor.
 
-The supervisor restarts without back-off and forgives everything, crash reports are written, logging
-of them is off. pykka has no supervisors, so there `on_failure` starts the successor by hand and
+The supervisor restarts without back-off and forgives everything, as does the poison counter; crash
+reports are written, logging of them is off. pykka has no supervisors, so there `on_failure` starts the successor by hand and
 hands its ref to whoever waits for it: the least that such a program must do.
 """
 
@@ -21,6 +21,7 @@ import trio
 
 from bench.measure import PYKKA, Figure, in_turns, medians, percentile
 from supervision import Actor, ChildSpec, Request, Supervisor, handles, open_system
+from supervision.resilience import BreakerConfig
 
 CRASHES = 1000
 ROUNDS = 5
@@ -40,6 +41,7 @@ class Life(Request[int]):
 class Fragile(Actor[Boom | Life]):
     """Ours."""
 
+    poison = BreakerConfig(failures=NEVER_GIVE_UP)
     lives = 0
 
     def on_start(self) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Acting:
     """An actor at work outside the dispatcher."""
 
-    __slots__ = ("cell", "envelope", "pausing")
+    __slots__ = ("cell", "envelope", "fenced", "pausing")
 
     def __init__(self, cell: Cell, envelope: Envelope, *, pausing: bool) -> None:
         self.cell = cell
@@ -31,6 +31,8 @@ class Acting:
         """What it is handling, or what the task was started by."""
         self.pausing = pausing
         """Its mailbox is paused meanwhile, so waiting for an answer can close a ring."""
+        self.fenced = False
+        """Its life was left behind (a thread that would not end); the cell belongs to another."""
 
     @contextmanager
     def waiting_for(self, target: Cell | None, patience: float) -> Iterator[None]:
@@ -49,7 +51,8 @@ class Acting:
         try:
             yield
         finally:
-            waits.leave(self.cell)
+            if not self.fenced:
+                waits.leave(self.cell)
 
 
 acting: ContextVar[Acting | None] = ContextVar("acting", default=None)

@@ -181,7 +181,7 @@ class Actor(ActorContract, Generic[M]):
             else:
                 life.cell.signal(life.crash, error, None, "piped ask")
 
-        reply.on_settled(settled)
+        reply.on_settled_at(life.cell.node, settled)
 
     # -- time -----------------------------------------------------------------------------
 

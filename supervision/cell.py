@@ -25,7 +25,9 @@ from supervision.spec import ChildSpec, Mailbox, Overflow, Restart
 
 if TYPE_CHECKING:
     from supervision.life import Life
+    from supervision.faults import Faults
     from supervision.node import Node
+    from supervision.poison import Poison
     from supervision.pykka_view import PykkaRef
     from supervision.ref import ActorRef
     from supervision.reply import Reply
@@ -58,6 +60,7 @@ class Cell:
         "capacity",
         "children",
         "dropped",
+        "faults",
         "halt",
         "handled",
         "inbox",
@@ -131,10 +134,18 @@ class Cell:
         """Who waits for a stop to be done: for what the supervisor makes of it."""
         self.view: PykkaRef | None = None
         self.ring: deque[Any] | None = None
-        self.poison: dict[type, int] | None = None
+        self.poison: Poison | None = None
+        self.faults: Faults | None = None
 
     def __repr__(self) -> str:
         return f"<Cell {self.path}: {self.phase.value}, {len(self.inbox)} waiting>"
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether its messages take the dispatcher's slower loop, because somebody observes."""
+        tap = self.node.tap
+        observed = tap is not None and bool(tap.at(self.path))
+        return observed or self.ring is not None or self.poison is not None
 
     # -- mail: the slow paths of `ref.tell`, which does the common case itself ------------
 

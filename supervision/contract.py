@@ -15,8 +15,10 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 
 from supervision.behaviour import Handler, Table, table_of
 from supervision.binding import binding
+from supervision.poison import POISON
 from supervision.pykka_view import StopRequest, call_by_proxy, get_by_proxy, set_by_proxy
 from supervision.reply import Reply
+from supervision.resilience import BreakerConfig
 from supervision.spec import Mailbox
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ class ActorContract(pykka.Actor):
 
     mailbox: ClassVar[Mailbox | None] = None
     """How many messages may wait, and what happens to one more. None: the node's default."""
+
+    poison: ClassVar[BreakerConfig | None] = POISON
+    """When messages of a type that keeps crashing it are refused, and for how long. None: never."""
 
     _base: ClassVar[type[Any]]
     """The class whose `on_receive` routes by the table: `Actor`, which sets it."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Executor(Protocol):
     """Runs the handlers of one life elsewhere. All methods are called on the loop.
 
-    What it takes from the inbox and cannot handle goes back to the front of it; what it has begun is
-    answered, by the handler or by the end of the life.
+    What it takes from the inbox and does not begin goes back to the front of it; what it has begun
+    is answered, by the handler or by the end of the life.
     """
 
     @property
@@ -53,6 +53,9 @@ class Executor(Protocol):
 def put_back(cell: Cell, envelopes: list[Envelope]) -> None:
     """Messages that were taken from the inbox and not begun are handled first, in their order."""
     cell.inbox.extendleft(reversed(envelopes))
+    if cell.poison is not None:
+        for envelope in envelopes:
+            cell.poison.undecided(envelope[0])
 
 
 def patience(cell: Cell) -> float:

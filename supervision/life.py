@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervision.binding import binding
 from supervision.cell import Cell, Phase
-from supervision.errors import ActorCrashed, ActorStopped, Escalate, Refuse, Refused
+from supervision.errors import ActorCrashed, ActorStopped, Escalate, Refuse
 from supervision.events import ActorEnded, ActorStarted, ActorStuck, DeadLetterReason
 from supervision.messages import IDLE, KILLED, NORMAL, Envelope, ExitReason, How
 from supervision.tasks import Runner, Task
@@ -44,6 +44,7 @@ class Life:
         "over",
         "paused",
         "runner",
+        "since",
         "stashed",
         "tasks",
         "timers",
@@ -59,6 +60,8 @@ class Life:
         self.paused = False
         """An async handler or hook is under way."""
         self.in_hand: Envelope | None = None
+        self.since = 0.0
+        """When an async handler began with it, in the node's time."""
         self.announced = False
         """The supervisor knows that it started."""
         self.ending: ExitReason | None = None
@@ -86,6 +89,7 @@ class Life:
         if error is None:
             self.actor = actor  # which has introduced itself to its cell
             error = self.guarded(actor._born, self)[1]
+            cell.remote = self.executor is not None
         if error is not None:
             self._start_failed(error)
             return
@@ -184,6 +188,7 @@ class Life:
         envelope = node.current
         node.current = (*envelope[:3], None)  # the dispatcher must not answer
         self.in_hand = envelope
+        self.since = node.time()
         self.cell.halt = True
         self._run_coroutine(coroutine, envelope, self._handled)
 
@@ -193,6 +198,10 @@ class Life:
         self.paused = False
         reply = envelope[3] if envelope is not None else None
         cell = self.cell
+        if envelope is not None and cell.looked_at:
+            lasted = cell.node.time() - self.since
+            outcome = "ok" if error is None else ""
+            cell.node.observed(cell, envelope, lasted, error, outcome=outcome)
         if error is None:
             if reply is not None:
                 reply.settle(value, None)
@@ -262,7 +271,9 @@ class Life:
         cell.phase = Phase.STOPPING
         cell.leaves()
         cell.halt = True
-        if self.actor is not None and self.executor is None:
+        if self.executor is not None:
+            self.executor.failed(error)
+        elif self.actor is not None:
             failure = self.guarded(self.actor.on_failure, type(error), error, error.__traceback__)[
                 1
             ]
@@ -367,8 +378,12 @@ class Life:
 
     def _leave_unanswered(self, reason: ExitReason) -> None:
         """Whoever still waits for an answer of this life gets to know that none will come."""
-        if self.in_hand is not None and self.in_hand[3] is not None:
-            self.in_hand[3].settle(None, self._as_crash(reason))
+        if self.in_hand is not None:
+            if self.paused and self.cell.looked_at:
+                lasted = self.cell.node.time() - self.since
+                self.cell.node.observed(self.cell, self.in_hand, lasted, None, outcome="killed")
+            if self.in_hand[3] is not None:
+                self.in_hand[3].settle(None, self._as_crash(reason))
         for reply in self.deferred or ():
             reply.settle(None, self._as_crash(reason))
         self.deferred = None

@@ -22,7 +22,7 @@ from supervision.crashes import CrashLog
 from supervision.errors import SupervisionError
 from supervision.events import DeadLetter, DeadLetterReason, EventStream
 from supervision.messages import IDLE, SHUTDOWN, Envelope, ExitReason
-from supervision.observe import Tap, TraceEvent, TraceFilter
+from supervision.observe import Tap, TraceEvent, TraceFilter, keep_last, outcome_of, report
 from supervision.spec import Mailbox
 from supervision.timers import TimerHeap
 from supervision.waits import WaitGraph
@@ -30,6 +30,7 @@ from supervision.waits import WaitGraph
 if TYPE_CHECKING:
     from supervision.cell import Cell
     from supervision.crashes import CrashReport
+    from supervision.foreign import Foreigners
     from supervision.life import Life
 
 logger = logging.getLogger("troupe.supervision")
@@ -75,14 +76,22 @@ class Node:
         self.dead_letters: deque[DeadLetter] = deque(maxlen=config.dead_letters)
         self.dead_letter_count = 0
         self.tap: Tap | None = None
-        """What observes every message, if anything does."""
+        """What observes messages, if anything does."""
+        self.rings: dict[str, int] = {}
+        """How many last messages actors keep, by path pattern; a later pattern overrides."""
+        self.on_close: list[Callable[[], None]] = []
+        """What else ends with the node: recorders, the watchdog."""
         self.stuck: list[str] = []
         self.busy_outside = 0
         """Jobs that threads and workers have in hand."""
         self.on_busy_outside: Callable[[bool], None] | None = None
         self.root_reported: Callable[[str, ExitReason | None], None] | None = None
+        self.foreigners: Foreigners | None = None
+        """Actors of other pykka runtimes that are spoken to, once there is one."""
         self.names = itertools.count(1)
         """For actors that were given no name."""
+        self.cut_off: Callable[[], None] | None = None
+        """Ends the tree without waiting for anything."""
         self.closing: Callable[[], None] | None = None
         """Ends the dispatcher and the timers."""
         self._mailed: deque[Cell] = deque()
@@ -136,12 +145,18 @@ class Node:
     @enable_ki_protection
     def close(self) -> None:
         """The tree has ended: bury what is left, and end the runtime's own tasks."""
-        for cell in list(self.cells.values()):
-            cell.gone(cell.reason or SHUTDOWN)
-        self._collect()
-        self.open = False
         assert self.closing is not None
-        self.closing()
+        try:
+            for cell in list(self.cells.values()):
+                cell.gone(cell.reason or SHUTDOWN)
+            self._collect()
+            for end in reversed(self.on_close):
+                end()
+            self.open = False
+            if self.foreigners is not None:
+                self.foreigners.close()
+        finally:
+            self.closing()  # or `open_system` would wait for ever for what serves no more
 
     # -- the registry ---------------------------------------------------------------------
 
@@ -151,6 +166,8 @@ class Node:
         if known is not None and known is not cell:
             raise SupervisionError(f"there already is an actor at {cell.path}; stop it, or rename")
         self.cells[cell.path] = cell
+        if self.rings:
+            keep_last(self.rings, cell)
         if cell.parent is not None:
             if cell.parent.children is None:
                 cell.parent.children = {}
@@ -158,6 +175,8 @@ class Node:
 
     def forget(self, cell: Cell) -> None:
         """A cell is gone."""
+        if cell.poison is not None:
+            cell.poison.close()
         if self.cells.get(cell.path) is cell:
             del self.cells[cell.path]
         siblings = cell.parent.children if cell.parent is not None else None
@@ -218,29 +237,21 @@ class Node:
     # -- observing ------------------------------------------------------------------------
 
     def observed(
-        self, cell: Cell, envelope: Envelope, seconds: float, error: BaseException | None
+        self,
+        cell: Cell,
+        envelope: Envelope,
+        seconds: float,
+        error: BaseException | None,
+        *,
+        outcome: str = "",
     ) -> None:
-        """A message was handled while somebody observes."""
-        message_id, cause, message, reply = envelope
-        message_type = type(message).__qualname__
-        tap = self.tap
-        if cell.ring is None and (tap is None or not tap.wants(cell.path, message_type)):
-            return
-        event = TraceEvent(
-            at=self.time(),
-            id=message_id,
-            cause=cause,
-            path=cell.path,
-            message=message,
-            message_type=message_type,
-            asked=reply is not None,
-            seconds=seconds,
-            outcome="ok" if error is None else type(error).__qualname__,
-        )
-        if cell.ring is not None:
-            cell.ring.append(event)
-        if tap is not None:
-            tap.put(event)
+        """A message was handled, or its async handler begun, by an actor that is looked at.
+
+        Args:
+            outcome: what became of it, if the error and the actor's state do not say it.
+        """
+        if cell.ring is not None or self.tap is not None or cell.poison is not None:
+            report(cell, envelope, seconds, outcome or outcome_of(cell, envelope, error))
 
     def observe(self, wanted: TraceFilter, sink: Callable[[TraceEvent], None]) -> None:
         """Show handled messages to `sink` from now on."""
@@ -254,6 +265,3 @@ class Node:
             self.tap.remove(sink)
             if not self.tap:
                 self.tap = None
-
-    def fault_seen(self, cell: Cell, report: CrashReport) -> None:
-        """Hook for the poison counter."""

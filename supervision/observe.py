@@ -75,6 +75,8 @@ class TraceEvent:
         return self.outcome not in _WORDS
 
 
+_HANDLED = frozenset((OK, DEFERRED, REFUSED))
+_UNDECIDED = frozenset((STASHED, KILLED))
 _WORDS = frozenset((OK, STARTED, DEFERRED, STASHED, REFUSED, POISONED, KILLED))
 
 
@@ -172,15 +174,28 @@ class Tap:
                     self.remove(sink)
 
 
-def report(cell: Cell, envelope: Envelope, seconds: float, outcome: str) -> None:
-    """Tell those who observe this actor that it has handled (or begun to handle) a message."""
+def report(
+    cell: Cell, envelope: Envelope, seconds: float, outcome: str, at: float | None = None
+) -> None:
+    """Tell those who observe this actor that it has handled (or begun to handle) a message.
+
+    Args:
+        at: when that was, in the node's time; now, if not given.
+    """
     message_id, cause, message, reply = envelope
-    message_type = type(message).__qualname__
     node = cell.node
+    if cell.poison is not None:
+        if outcome in _HANDLED:
+            cell.poison.handled(message_id)
+        elif outcome in _UNDECIDED:
+            cell.poison.undecided(message_id)
+    if cell.ring is None and node.tap is None:
+        return
+    message_type = type(message).__qualname__
 
     def make() -> TraceEvent:
         return TraceEvent(
-            node.time(),
+            node.time() if at is None else at,
             message_id,
             cause,
             cell.path,

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from inspect import iscoroutinefunction
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-
-from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from supervision.acting import Acting, acting
 from supervision.actor import Actor
 from supervision.behaviour import Handler, Table
-from supervision.contract import ActorContract
-from supervision.errors import ActorStopped, Refuse, Refused
+from supervision.errors import ActorStopped
 from supervision.messages import IDLE, Envelope
-from supervision.pykka_view import StopRequest, _BadAttribute, _reach
+from supervision.pykka_view import StopRequest
 
 if TYPE_CHECKING:
     from supervision.cell import Cell
@@ -35,18 +32,18 @@ class Hand(Acting):
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell, IDLE, pausing=True)
 
-    @property  # type: ignore[override]
+    @property
     def envelope(self) -> Envelope:
-        """What it is handling.
+        """What it is handling. Whatever is sent asks for it, to name its cause.
 
         Raises:
-            ActorStopped: its life was left behind; whatever it was about to send, nobody wants it.
+            ActorStopped: its life was left behind, so what it is about to send must reach nobody.
         """
         if self.fenced:
             raise ActorStopped(
                 self.cell.path,
-                "would not end in time and was left behind; this is its old thread, "
-                "and what it does reaches nobody",
+                "would not end in time and was left behind; this is its old thread, and what it "
+                "still does reaches nobody",
             )
         return self._envelope
 
@@ -55,17 +52,8 @@ class Hand(Acting):
         self._envelope = envelope
 
 
-def refusal(path: str, error: BaseException | None) -> Refused | None:
-    """The answer, if what a handler raised says no; None if it is a crash."""
-    if isinstance(error, Refuse):
-        return Refused(path, error.reason)
-    if isinstance(error, _BadAttribute):
-        return error.answer
-    return None
-
-
 def request_stop(cell: Cell, envelope: Envelope) -> None:
-    """Carry out a `StopRequest` when its turn has come: stopping is the loop's business."""
+    """Carry out a `StopRequest` now that its turn has come: stopping is the loop's business."""
     node = cell.node
     node.current, node.running = envelope, cell
     try:
@@ -84,19 +72,16 @@ class OffLoopActor(Actor[M]):
     def _build_table(cls) -> Table:
         for name in cls._hooks:
             cls._adapt(getattr(cls, name))
-        table = super()._build_table()
-        table.add_runtime(ProxyCall, _call_by_proxy)
-        table.add_runtime(ProxyGetAttr, _get_by_proxy)
-        table.add_runtime(ProxySetAttr, _set_by_proxy)
-        return table
+        return super()._build_table()
 
     @classmethod
     def _adapt(cls, handler: Handler) -> Handler:
         if iscoroutinefunction(handler):
             name = getattr(handler, "__name__", repr(handler))
             raise TypeError(
-                f"{cls.__qualname__}.{name} is `async def`, but its handlers and hooks run where "
-                "there is no event loop. Write `def` and block, or make it an Actor."
+                f"{cls.__qualname__}.{name} is `async def`, but the handlers and hooks of such an "
+                "actor run where there is no event loop. Write `def` and block, or make it a plain "
+                "Actor."
             )
         return handler
 
@@ -107,28 +92,8 @@ class OffLoopActor(Actor[M]):
     def _life(self) -> Life:
         if self._off_loop():
             raise RuntimeError(
-                f"{self.path} does not run on the event loop, so it cannot start tasks, defer "
-                f"answers or stash messages there ({type(self).__qualname__} is no plain Actor). "
-                "Block for the result, answer with the handler's return value, and leave the rest "
-                "to an Actor that it tells."
+                f"{self.path} does not run on the event loop, so it cannot own tasks, defer "
+                "answers or stash messages. Block for the result, answer by the handler's return "
+                "value, and leave the rest to a plain Actor that it tells."
             )
-        return ActorContract._life(self)
-
-
-# -- proxies: as in pykka_view.py, but who calls these answers for a bad attribute --------
-
-
-def _call_by_proxy(actor: Any, message: ProxyCall) -> Any:
-    return _reach(actor, message.attr_path)(*message.args, **message.kwargs)
-
-
-def _get_by_proxy(actor: Any, message: ProxyGetAttr) -> Any:
-    return _reach(actor, message.attr_path)
-
-
-def _set_by_proxy(actor: Any, message: ProxySetAttr) -> None:
-    parent = _reach(actor, message.attr_path[:-1])
-    try:
-        setattr(parent, message.attr_path[-1], message.value)
-    except AttributeError as error:
-        raise _BadAttribute(actor, error) from error
+        return super()._life()

@@ -124,9 +124,7 @@ class PykkaRef(pykka.ActorRef[Any]):
                 raise
             self._cell.ref._bury(message, _letter_reason(error))
 
-    def ask(  # type: ignore[override]
-        self, message: Any, *, block: bool = True, timeout: float | None = None
-    ) -> Any:
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """Ask; with `block` the answer, else a future. Without a timeout it waits for ever.
 
         It cannot wait for ever in vain: an actor that goes answers all its asks.
@@ -142,9 +140,7 @@ class PykkaRef(pykka.ActorRef[Any]):
             reply = self._settled(None, self._dead())
         return reply.get(timeout=timeout) if block else reply
 
-    def stop(  # type: ignore[override]
-        self, *, block: bool = True, timeout: float | None = None
-    ) -> Any:
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
         """Stop the actor after the messages before this one. Its supervisor may restart it.
 
         Returns True if this stopped it, False if it was gone already (a future if not `block`).

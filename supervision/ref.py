@@ -25,6 +25,7 @@ from supervision.reply import Reply
 
 if TYPE_CHECKING:
     from supervision.cell import Cell
+    from supervision.foreign import ForeignRef
     from supervision.node import Node
     from supervision.pykka_view import PykkaRef
 
@@ -70,11 +71,11 @@ class ActorRef(Generic[M_contra]):
         return self._cell.view or view_of(self._cell)
 
     @classmethod
-    def foreign(cls, actor: PykkaActorRef[Any], *, node: Any) -> ActorRef[Any]:
+    def foreign(cls, actor: PykkaActorRef[Any], *, node: Node) -> ForeignRef:
         """A ref to an actor of another pykka runtime; `system.foreign(ref)` is the short form."""
-        from supervision.foreign import ForeignRef
+        from supervision.foreign import foreign_ref
 
-        return ForeignRef(actor, node)
+        return foreign_ref(actor, node)
 
     # -- tell -----------------------------------------------------------------------------
 

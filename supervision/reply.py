@@ -52,6 +52,7 @@ class Reply(pykka.Future[T], Generic[T]):
         "_event",
         "_get_hook",
         "_get_hook_result",
+        "_hook_lock",
         "_node",
         "_patience",
         "_target",
@@ -110,11 +111,24 @@ class Reply(pykka.Future[T], Generic[T]):
                 self._notify()
             else:
                 node.call_soon(self._notify)
-        elif self._token is not None:
-            self._token.run_sync_soon(self._notify)
         else:
-            self._notify()
+            self._notify_without_node()
         return True
+
+    def _notify_without_node(self) -> None:
+        """Wake threads from here, and tasks on their own loop."""
+        with _making_event:
+            event, callbacks, self._callbacks = self._event, self._callbacks, None
+        if event is not None:
+            event.set()
+        for callback in callbacks or ():
+            callback(self)
+        # Without a token no task sleeps: one that registers now looks at `done` after it set that.
+        if self._token is not None:
+            try:
+                self._token.run_sync_soon(self._notify)
+            except trio.RunFinishedError:
+                pass
 
     def _notify(self) -> None:
         """Wake whoever waits. On the loop, so nobody can register while it runs."""
@@ -162,15 +176,41 @@ class Reply(pykka.Future[T], Generic[T]):
         if self.done:
             raise queue.Full
         self._get_hook = func
+        self._hook_lock: threading.RLock = threading.RLock()
 
     def on_settled(self, callback: Callable[[Reply[T]], None]) -> None:
-        """Call back on the loop once it is settled; at once if it is. Loop thread only."""
+        """Call back on the loop once it is settled; at once if it is. Loop thread only.
+
+        A reply of no node (`Reply()`, for code that settles it) calls back where it is settled.
+        """
+        if self._node is None:
+            with _making_event:
+                done = self.done
+                if not done:
+                    self._callbacks = [*(self._callbacks or ()), callback]
+            if done:
+                callback(self)
+            return
         if self.done:
             callback(self)
             return
         if self._callbacks is None:
             self._callbacks = []
         self._callbacks.append(callback)
+
+    def on_settled_at(self, node: Node, callback: Callable[[Reply[T]], None]) -> None:
+        """Call back on the loop of `node`, whoever settles it. On that loop."""
+        if self._node is node:
+            self.on_settled(callback)
+            return
+
+        def bring_over(_reply: Reply[T]) -> None:
+            node.call_soon(lambda: callback(self))
+
+        if self._node is None:
+            self.on_settled(bring_over)
+        else:
+            self._node.call_soon(lambda: self.on_settled(bring_over))
 
     # -- waiting --------------------------------------------------------------------------
 
@@ -188,7 +228,14 @@ class Reply(pykka.Future[T], Generic[T]):
         return self._error if self.done else None
 
     def __await__(self) -> Generator[Any, None, T]:
+        if not trio.lowlevel.in_trio_run():
+            return self._block()
         return self._wait().__await__()
+
+    def _block(self) -> Generator[Any, None, T]:
+        """On another kind of event loop an `await` blocks, as it does with pykka's own futures."""
+        yield
+        return self.get()
 
     # pykka's futures can be `yield from`-ed, which means the same.
     __iter__ = __await__
@@ -196,8 +243,8 @@ class Reply(pykka.Future[T], Generic[T]):
     @enable_ki_protection
     async def _wait(self) -> T:
         if self._get_hook is not None:
-            await trio.lowlevel.checkpoint()
-            return self.get()
+            # Whatever it waits for, it does so by blocking.
+            return await trio.to_thread.run_sync(self.get, abandon_on_cancel=True)
         if self.done:
             await trio.lowlevel.checkpoint()
             return self.result()
@@ -264,12 +311,11 @@ class Reply(pykka.Future[T], Generic[T]):
         return self.result()
 
     def _hooked(self, timeout: float | None) -> T:
-        try:
+        assert self._get_hook is not None
+        with self._hook_lock:
+            if not hasattr(self, "_get_hook_result"):
+                self._get_hook_result: Any = self._get_hook(timeout)
             result: T = self._get_hook_result
-        except AttributeError:
-            assert self._get_hook is not None
-            self._get_hook_result: Any = self._get_hook(timeout)
-            result = self._get_hook_result
         return result
 
     def _wait_on_thread(self, timeout: float | None) -> None:
@@ -311,23 +357,75 @@ def _never() -> NoReturn:
 
 
 class DerivedReply(Reply[R]):
-    """What `map`, `join`, `filter` and `reduce` give: computed once, from other futures."""
+    """What `map`, `join`, `filter` and `reduce` give: computed from other futures, once.
 
-    __slots__ = ("_compute", "_sources")
+    It is computed where somebody waits for it, and first looks for a result when somebody does.
+    """
+
+    __slots__ = ("_compute", "_right", "_sources")
 
     def __init__(self, sources: list[pykka.Future[Any]], compute: Callable[[list[Any]], R]) -> None:
-        super().__init__()
+        nodes = [source._node for source in sources if isinstance(source, Reply)]
+        super().__init__(next((node for node in nodes if node is not None), None))
         self._sources = sources
         self._compute = compute
-        self._get_hook = self._compute_blocking
+        self._right = [None]
+        """Whoever pops it computes; others wait for that."""
 
-    def _compute_blocking(self, timeout: float | None) -> R:
-        return self._compute([source.get(timeout=timeout) for source in self._sources])
+    def _sources_settled(self, values: list[Any]) -> None:
+        try:
+            self._right.pop()
+        except IndexError:
+            return
+        try:
+            self.settle(self._compute(values), None)
+        except Exception as error:  # noqa: BLE001  it belongs to those who wait
+            self.settle(None, error)
+
+    def get(self, *, timeout: float | None = None) -> R:
+        if not self.done:
+            self._sources_settled([source.get(timeout=timeout) for source in self._sources])
+        return super().get(timeout=timeout)
 
     async def _wait(self) -> R:
-        try:
-            return self._get_hook_result  # type: ignore[no-any-return]
-        except AttributeError:
-            values = [await source for source in self._sources]
-            self._get_hook_result = self._compute(values)
-            return self._get_hook_result  # type: ignore[no-any-return]
+        if not self.done:
+            self._sources_settled([await _awaited(source) for source in self._sources])
+        return await super()._wait()
+
+    def on_settled(self, callback: Callable[[Reply[R]], None]) -> None:
+        """As for every reply; its sources must be replies then, since others cannot call back."""
+        super().on_settled(callback)
+        replies = [source for source in self._sources if isinstance(source, Reply)]
+        if len(replies) < len(self._sources):
+            raise TypeError(
+                "this reply joins futures that can only be waited for; `await` it in a task "
+                "(`self.start_task(...)`) instead of piping it."
+            )
+
+        def look(_source: Reply[Any]) -> None:
+            if self.done or not all(reply.done for reply in replies):
+                return
+            failed = next((reply.error for reply in replies if reply.error is not None), None)
+            if failed is not None:
+                self.settle(None, failed)
+            else:
+                self._sources_settled([reply.result() for reply in replies])
+
+        for reply in replies:
+            reply.on_settled(look)
+
+    def set(self, value: R | None = None) -> None:
+        raise queue.Full
+
+    def set_exception(self, exc_info: ExcInfo | None = None) -> None:
+        raise queue.Full
+
+    def set_get_hook(self, func: Callable[[float | None], R]) -> None:
+        raise queue.Full
+
+
+async def _awaited(future: pykka.Future[Any]) -> Any:
+    """The value of any future. Foreign ones can only be waited for on a thread."""
+    if isinstance(future, Reply):
+        return await future
+    return await trio.to_thread.run_sync(future.get, abandon_on_cancel=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from supervision.crashes import CrashReport
 from supervision.dispatcher import Dispatcher
 from supervision.errors import NodeFailed, NoSuchActor, StuckTask
 from supervision.events import DeadLetter, EventStream
+from supervision.foreign import ForeignRef
 from supervision.life import Life
 from supervision.messages import SHUTDOWN, ExitReason
 from supervision.node import Node
@@ -107,7 +108,7 @@ class System:
             raise NoSuchActor(path, tuple(nearest))
         return cell
 
-    def foreign(self, actor: pykka.ActorRef[Any]) -> ActorRef[Any]:
+    def foreign(self, actor: pykka.ActorRef[Any]) -> ForeignRef:
         """A ref to an actor of another pykka runtime, to tell, ask and await like ours."""
         return ActorRef.foreign(actor, node=self._node)
 
@@ -143,6 +144,15 @@ class System:
         cell.suspended = False
         cell.signal(cell.reconsider)
 
+    @enable_ki_protection
+    def cut_off(self) -> None:
+        """Stop everything at once; what does not end within `kill_grace` is left behind.
+
+        The `open_system` block is cancelled. An orderly stop that is under way becomes this one.
+        """
+        assert self._node.cut_off is not None
+        self._node.cut_off()
+
     # -- looking inside -------------------------------------------------------------------
 
     @property
@@ -159,6 +169,21 @@ class System:
     def events(self) -> EventStream:
         """What the node publishes: crash reports, dead letters, starts and ends."""
         return self._node.events
+
+    def unfinished(self) -> Sequence[str]:
+        """What has not ended yet, by name: what a stop that takes long waits for. Any thread."""
+        node = self._node
+        running = node.running
+        lines = [f"{running.path} in a handler that does not return"] if running else []
+        lines += node.stuck
+        for path, cell in reversed(list(node.cells.items())):
+            life = cell.life
+            if life is not None:
+                lines += [f"{path} task {task.name!r}" for task in list(life.tasks or ())]
+                if life.executor is not None and not life.executor.closed:
+                    lines.append(f"{path} {life.executor.describe()}")
+                lines.append(f"{path} ({cell.phase.value})")
+        return tuple(dict.fromkeys(lines))
 
     def crashes(self) -> Sequence[CrashReport]:
         """The newest crash reports, oldest first."""
@@ -185,6 +210,7 @@ class _Root:
         self._stopping = False
         node.remember(self.cell)
         node.root_reported = self._reported
+        node.cut_off = self.cut_off
 
     @enable_ki_protection
     def start(self) -> None:
@@ -199,34 +225,26 @@ class _Root:
             self._fail()
         self.ended.set()
 
-    @enable_ki_protection
-    async def stop(self) -> None:
-        """Stop the tree in order; what is left when the shutdown time is over is cut off."""
+    async def stop(self) -> KeyboardInterrupt | None:
+        """Stop the tree in order; what is left when the shutdown time is over is cut off.
+
+        A cancellation changes nothing. A Ctrl-C meanwhile cuts off at once, and is returned.
+        """
         self._stopping = True
         node = self._node
         self.cell.signal(self._stop_life)
         timer = node.timers.call_at(
             node.time() + node.config.shutdown, lambda: self.cell.signal(self._kill_life)
         )
-        await self.ended.wait()
+        interrupt = await _wait_whatever_comes(self.ended, self.cut_off)
         timer.cancel()
-
-    @enable_ki_protection
-    async def stop_whatever_comes(self) -> KeyboardInterrupt | None:
-        """Stop the tree; a cancellation changes nothing, a Ctrl-C meanwhile cuts it off at once."""
-        interrupt = None
-        with trio.CancelScope(shield=True):
-            while not self.ended.is_set():
-                try:
-                    await self.stop()
-                except KeyboardInterrupt as error:
-                    interrupt = error
-                    self.cut_off()
         return interrupt
 
     def cut_off(self) -> None:
-        """Do not wait for the shutdown time."""
+        """End the tree and the block without waiting for anything."""
+        self._stopping = True
         self.cell.signal(self._kill_life)
+        self._fail()
 
     def _stop_life(self) -> None:
         if self.cell.life is not None:
@@ -239,16 +257,52 @@ class _Root:
             self.cell.life.kill()
 
 
-@asynccontextmanager
-@enable_ki_protection
-async def open_system(
+async def _wait_whatever_comes(
+    event: trio.Event, on_interrupt: Callable[[], None]
+) -> KeyboardInterrupt | None:
+    """Wait for an event that is sure to come; neither cancellation nor Ctrl-C ends the waiting.
+
+    trio hands a Ctrl-C that came in protected code to the main task at its next wait, and no
+    shield keeps it out.
+    """
+    interrupt = None
+    with trio.CancelScope(shield=True):
+        while not event.is_set():
+            try:
+                await event.wait()
+            except KeyboardInterrupt as error:
+                interrupt = error
+                on_interrupt()
+    return interrupt
+
+
+class _OutOfReach(AbstractAsyncContextManager[System]):
+    """Enters and leaves another context manager with Ctrl-C kept out.
+
+    Protecting the generator is not enough: an interrupt in contextlib's own frames around it would
+    leave the system running with nobody to stop it.
+    """
+
+    def __init__(self, manager: AbstractAsyncContextManager[System]) -> None:
+        self._manager = manager
+
+    @enable_ki_protection
+    async def __aenter__(self) -> System:
+        return await self._manager.__aenter__()
+
+    @enable_ki_protection
+    async def __aexit__(self, *error: Any) -> bool | None:
+        return await self._manager.__aexit__(*error)
+
+
+def open_system(
     config: SupervisionConfig | None = None,
     *,
     name: str = "node",
     seed: int | None = None,
     dispatcher: Callable[[Node], Dispatcher] = Dispatcher,
     inline: bool = False,
-) -> AsyncIterator[System]:
+) -> AbstractAsyncContextManager[System]:
     """A running actor system; leaving the block stops every actor in it, in order.
 
     Args:
@@ -262,22 +316,41 @@ async def open_system(
         NodeFailed: the root supervisor gave up; the block was cancelled.
         StuckTask: something would not end within its time; named.
     """
-    node = Node(config or SupervisionConfig(), name, random.Random(seed))
-    node.inline = inline
+
+    def make_node() -> Node:
+        node = Node(config or SupervisionConfig(), name, random.Random(seed))
+        node.inline = inline
+        return node
+
+    return _OutOfReach(_open(make_node, dispatcher))
+
+
+@asynccontextmanager
+async def _open(
+    make_node: Callable[[], Node], make_dispatcher: Callable[[Node], Dispatcher]
+) -> AsyncIterator[System]:
+    node = make_node()
     failed: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        root: _Root = await nursery.start(_run, node, dispatcher(node), nursery.cancel_scope.cancel)
-        try:
-            yield System(node)
-        except trio.Cancelled:
-            raise
-        except BaseException as error:  # noqa: BLE001  raised again below, free of the nursery's group
-            failed = error
-        finally:
-            interrupt = await root.stop_whatever_comes()
-            node.close()
-            failed = failed or interrupt
-    if root.failure is not None:
+    root: _Root | None = None
+    try:
+        async with trio.open_nursery(strict_exception_groups=True) as nursery:
+            root = _Root(node, nursery.cancel_scope.cancel)
+            # Not `nursery.start`: cancelled meanwhile, it would wait for a task that is shielded.
+            nursery.start_soon(_run, node, make_dispatcher(node), root)
+            interrupt = await _wait_whatever_comes(root.started, root.cut_off)
+            try:
+                if interrupt is not None:
+                    raise interrupt
+                yield System(node)
+            finally:
+                interrupt = await root.stop()
+                node.close()
+                if interrupt is not None:
+                    raise interrupt
+    except BaseExceptionGroup as group:
+        # The nursery is no business of the caller's, so its group is not either.
+        failed = group.exceptions[0] if len(group.exceptions) == 1 else group
+    if root is not None and root.failure is not None:
         reason = NodeFailed(f"the root supervisor gave up ({root.failure})")
         raise reason from (failed or root.failure.error)
     if failed is not None:
@@ -287,15 +360,8 @@ async def open_system(
 
 
 @enable_ki_protection
-async def _run(
-    node: Node,
-    dispatcher: Dispatcher,
-    fail: Callable[[], None],
-    *,
-    task_status: trio.TaskStatus[_Root],
-) -> None:
+async def _run(node: Node, dispatcher: Dispatcher, root: _Root) -> None:
     """The runtime's own task: its nursery outlives any cancellation of the block."""
-    root = _Root(node, fail)
     try:
         with trio.CancelScope(shield=True) as scope:
             async with trio.open_nursery() as nursery:
@@ -304,8 +370,7 @@ async def _run(
                 nursery.start_soon(node.timers.run)
                 nursery.start_soon(dispatcher.run)
                 root.start()
-                await root.started.wait()
-                task_status.started(root)
     finally:
-        # Whatever ended the dispatcher, nobody must wait for it to stop the tree.
+        # Whatever ended the dispatcher, nobody must wait for it to start or stop the tree.
+        root.started.set()
         root.ended.set()

@@ -1,0 +1,76 @@
+"""The command line: `troupe run`, `troupe check` and their kin.
+
+Commands are thin: what they do is in modules of their own, what they print and how the process
+exits is here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from actors.config import ConfigError, TroupeConfig, load_config
+from actors.run import ExitCode, run
+
+CONFIG = click.option(
+    "--config",
+    "config_path",
+    metavar="FILE",
+    default="config.toml",
+    show_default=True,
+    envvar="TROUPE_CONFIG",
+    show_envvar=True,
+    help="The configuration. An empty file is all defaults.",
+)
+
+RUN_HELP = f"""Run a node until it is told to stop.
+
+SIGTERM or Ctrl-C stops it in order, within the time that `supervision.shutdown` allows; a second one
+cuts off at once what still runs. What will not end even so is ended by force.
+
+\b
+Exit codes:
+  {ExitCode.STOPPED}        stopped in order, by SIGTERM or Ctrl-C
+  {ExitCode.FAILED}        the node failed, or could not start; there is a crash dump
+  {ExitCode.UNUSABLE}        the command line or the configuration cannot be used
+  {ExitCode.LEFT_BEHIND}        stopped, but something in it would not end; there is a crash dump
+  {ExitCode.FORCED}        did not stop by the last deadline and was ended by force
+  130, 143 cut off by a second Ctrl-C or SIGTERM
+
+Crash dumps are written to `supervision.crash_dir`.
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="troupe", message="%(prog)s %(version)s")
+def main() -> None:
+    """Supervised actors for real-time conversations between people and AI agents."""
+
+
+@main.command("run", help=RUN_HELP)
+@CONFIG
+def run_command(config_path: str) -> NoReturn:
+    sys.exit(run(_config(config_path)))
+
+
+@main.command("check")
+@CONFIG
+def check_command(config_path: str) -> None:
+    """Say whether the configuration can be used, or everything that is wrong with it.
+
+    Exits with 0 if it can, and with 2 if not.
+    """
+    _config(config_path)
+    click.echo("ok")
+
+
+def _config(path: str) -> TroupeConfig:
+    try:
+        return load_config(path)
+    except ConfigError as error:
+        click.echo(error, err=True)
+        sys.exit(ExitCode.UNUSABLE)

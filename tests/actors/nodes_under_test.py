@@ -1,0 +1,163 @@
+"""Nodes for test_run.py, each run in a process of its own: `python nodes_under_test.py NAME`.
+
+What they do is told line by line on stdout, so that a test can wait for it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import attrs
+import trio
+
+import actors.run
+from actors.config import NodeConfig, TroupeConfig
+from supervision import Actor, ChildSpec, Strategy, SupervisionConfig, Supervisor
+from supervision.blocking import BlockingActor
+
+
+@attrs.frozen
+class Go:
+    """The actor may begin with what it is here for."""
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+class Child(Actor[Go]):
+    """Says when it starts and stops."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def on_start(self) -> Any:
+        say(f"{self.name} starts")
+        self.send_after(0, Go())
+
+    def on_receive(self, message: Go) -> Any:
+        pass
+
+    def on_stop(self) -> Any:
+        say(f"{self.name} stops")
+
+
+class Slow(Child):
+    """Takes its time to stop."""
+
+    async def on_stop(self) -> None:
+        say(f"{self.name} begins to stop")
+        await trio.sleep(0.3)
+        say(f"{self.name} stops")
+
+
+class Endless(Child):
+    """Never stops by itself."""
+
+    async def on_stop(self) -> None:
+        say(f"{self.name} begins to stop")
+        try:
+            await trio.sleep_forever()
+        finally:
+            say(f"{self.name} is cut off")
+
+
+class Unready(Child):
+    """Never completes its start."""
+
+    async def on_start(self) -> None:
+        say(f"{self.name} begins to start")
+        await trio.sleep_forever()
+
+
+class Unstartable(Child):
+    def on_start(self) -> None:
+        raise ValueError("no such device")
+
+
+class Spinning(Child):
+    """Its handler never returns."""
+
+    def on_receive(self, message: Go) -> None:
+        say(f"{self.name} spins")
+        while True:
+            pass
+
+
+class Shielding(Child):
+    """Its task takes no cancellation."""
+
+    def on_receive(self, message: Go) -> None:
+        self.start_task(self.hold_out, name="holding out")
+        say(f"{self.name} holds out")
+
+    async def hold_out(self) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep_forever()
+
+
+class Blocked(BlockingActor[Go]):
+    """Its thread never comes back."""
+
+    def on_start(self) -> None:
+        self.ref.tell(Go())
+
+    def on_receive(self, message: Go) -> None:
+        say("blocked blocks")
+        time.sleep(3600)
+
+
+class Crashing(Child):
+    """Crashes whenever it has started."""
+
+    def on_receive(self, message: Go) -> None:
+        raise ZeroDivisionError("a fault of the test's")
+
+
+class WithThread(Child):
+    """Starts a thread that is no daemon, and forgets it."""
+
+    def on_start(self) -> None:
+        threading.Thread(target=time.sleep, args=(3600,), name="forgotten").start()
+        super().on_start()
+
+
+def troupe(*children: tuple[str, Callable[..., Actor[Any]]]) -> ChildSpec[Any]:
+    specs = [
+        ChildSpec(name, partial(kind, name) if issubclass(kind, Child) else kind)  # type: ignore[arg-type]
+        for name, kind in children
+    ]
+    return ChildSpec("troupe", partial(Supervisor, specs, Strategy.REST_FOR_ONE))
+
+
+def one(kind: Callable[..., Actor[Any]]) -> Sequence[tuple[str, Callable[..., Actor[Any]]]]:
+    return [("first", Child), ("second", kind)]
+
+
+NODES: dict[str, Sequence[tuple[str, Callable[..., Actor[Any]]]]] = {
+    "plain": [("a", Child), ("b", Slow), ("c", Child)],
+    "endless": one(Endless),
+    "unready": one(Unready),
+    "unstartable": one(Unstartable),
+    "spinning": one(Spinning),
+    "shielding": one(Shielding),
+    "blocked": one(Blocked),
+    "crashing": one(Crashing),
+    "with-thread": one(WithThread),
+}
+
+if __name__ == "__main__":
+    _, name, shutdown = sys.argv
+    actors.run.MARGIN = 0.3
+    config = TroupeConfig(
+        node=NodeConfig(name=name),
+        supervision=SupervisionConfig(shutdown=float(shutdown), kill_grace=0.2),
+    )
+    sys.exit(actors.run.run(config, lambda _config: troupe(*NODES[name])))

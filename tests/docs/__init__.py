@@ -1,0 +1,1 @@
+"""The documents and examples hold what they say: they are run."""

@@ -1,0 +1,273 @@
+"""Every fenced block of the documents is run, or checked as far as its language allows.
+
+A `python` block is
+- a test file, run with pytest, if it holds a `def test_`;
+- a script, run by a Python of its own, if it asks for `__name__`;
+- else a program of its own, run here; `await` may stand at its top level, as in `python -m trio`.
+
+What a `print(...)  # this` says in its comment must be printed, in that order.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import io
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+import tomllib
+import tokenize
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cattrs
+import click
+import pytest
+import trio
+
+from tests.docs.markdown import ROOT, Block, blocks, documents
+
+ALL = [block for document in documents() for block in blocks(document)]
+PYTHON = [block for block in ALL if block.language == "python"]
+TESTS = [block for block in PYTHON if re.search(r"^\s*(async )?def test_", block.text, re.M)]
+PROGRAMS = [block for block in PYTHON if block not in TESTS]
+
+TO_READ = {"text", "mermaid", "ini", "systemd", "json", "dockerfile"}
+"""Languages of blocks that nothing here can check."""
+
+
+def _of(language: str) -> Sequence[Block]:
+    return [block for block in ALL if block.language == language]
+
+
+def _names(found: Sequence[Block]) -> Sequence[str]:
+    return [block.name for block in found]
+
+
+# -- python --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", PROGRAMS, ids=_names(PROGRAMS))
+def test_a_program_in_the_documents_runs(
+    block: Block,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if "__name__" in block.text:
+        printed = _run_script(block, tmp_path)
+    else:
+        _run_here(block, monkeypatch)
+        printed = capsys.readouterr().out
+    rest = iter(printed.splitlines())
+    for line in _promised(block.text):
+        assert line in rest, f"{block.name} does not print {line!r} here; it prints:\n{printed}"
+
+
+def _run_here(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("snippet")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    code = compile(
+        block.source, str(block.document), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    )
+    if code.co_flags & inspect.CO_COROUTINE:
+        main: Callable[[], types.CoroutineType[object, object, object]] = types.FunctionType(
+            code, vars(module)
+        )
+        trio.run(main)
+    else:
+        exec(code, vars(module))
+
+
+def _run_script(block: Block, folder: Path) -> str:
+    script = folder / "snippet.py"
+    script.write_text(block.text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", script.name],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"{block.name}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def _promised(source: str) -> Sequence[str]:
+    """What the comments behind `print` calls say is printed."""
+    prints = {
+        node.end_lineno
+        for node in ast.walk(_parsed(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    }
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return [
+        token.string.lstrip("# ")
+        for token in tokens
+        if token.type == tokenize.COMMENT and token.start[0] in prints and token.start[1] > 0
+    ]
+
+
+def _parsed(source: str) -> ast.AST:
+    tree: ast.AST = compile(
+        source, "snippet", "exec", flags=ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    )
+    return tree
+
+
+TEST_DOCUMENTS = sorted({block.document for block in TESTS})
+
+
+@pytest.mark.parametrize("document", TEST_DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_tests_in_a_document_pass(document: Path, tmp_path: Path) -> None:
+    mine = [block for block in TESTS if block.document == document]
+    for block in mine:
+        (tmp_path / f"test_line_{block.line}.py").write_text(block.text, encoding="utf-8")
+    done = subprocess.run(
+        # No configuration: what is shown must work in a project that has none.
+        [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir=.", "-W", "error"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, f"{document} (files are named by line):\n{done.stdout}"
+    shown = sum(len(re.findall(r"^\s*(?:async )?def test_", block.text, re.M)) for block in mine)
+    ran = re.search(r"(\d+) passed", done.stdout)
+    assert ran is not None
+    assert int(ran[1]) >= shown, f"{shown} tests are shown, but:\n{done.stdout}"
+    assert "skipped" not in done.stdout
+
+
+def test_the_snippets_type_check_as_strictly_as_the_product(tmp_path: Path) -> None:
+    """One mypy run for all of them, each as the body of an async function."""
+    files: list[str] = []
+    for number, block in enumerate(PYTHON):
+        file = tmp_path / f"snippet_{number}.py"
+        text = block.text
+        if block in PROGRAMS and "__name__" not in text:
+            body = textwrap.indent(text, "    ")
+            text = f"async def snippet() -> None:  # {block.name}\n{body}"
+        else:
+            text = f"{text}# {block.name}\n"
+        file.write_text(text, encoding="utf-8")
+        files.append(str(file))
+    options = [
+        "--strict",
+        "--config-file=",
+        "--no-error-summary",
+        "--enable-error-code=unused-awaitable",
+        f"--cache-dir={ROOT / '.mypy_cache' / 'docs'}",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, *files],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    found = re.sub(
+        r"snippet_(\d+)\.py:(\d+)",
+        lambda match: f"{PYTHON[int(match[1])].name} line {match[2]}",
+        done.stdout,
+    )
+    assert done.returncode == 0, found + done.stderr
+
+
+# -- commands ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", _of("console"), ids=_names(_of("console")))
+def test_a_command_in_the_documents_exists(block: Block) -> None:
+    commands = [line[2:] for line in block.text.splitlines() if line.startswith("$ ")]
+    assert commands, f"{block.name} shows no command: a line that begins with '$ '"
+    for command in commands:
+        problem = _problem_with(shlex.split(command, comments=True))
+        assert problem is None, f"{block.name}: {command!r}: {problem}"
+
+
+def _problem_with(words: Sequence[str]) -> str | None:
+    """Why a command cannot be run, if that can be seen from here."""
+    while words and re.match(r"\w+=", words[0]):  # variables for it
+        words = words[1:]
+    match words:
+        case ["make", *targets]:
+            missing = [word for word in targets if "=" not in word and word not in make_targets()]
+            return f"the Makefile has no target {missing}" if missing else None
+        case ["troupe", *arguments]:
+            return _problem_with_troupe(arguments)
+        case ["python", "-m", module, *_]:
+            return None if module in ("trio", "pytest", "venv") else f"what is {module}?"
+        case ["python", script, *_]:
+            return None if (ROOT / script).exists() else f"there is no {script}"
+        case ["pip", "install", *what]:
+            names = {"-e", ".", "troupe", "troupe[testing]"}
+            return None if names.issuperset(what) else f"what is {what}?"
+        case ["pytest" | "git" | "cd" | "systemctl" | "podman" | "docker" | "curl", *_]:
+            return None
+        case _:
+            return "no test knows that command"
+
+
+def _problem_with_troupe(arguments: Sequence[str]) -> str | None:
+    from actors.cli import main
+
+    command: click.Command = main
+    words = iter(arguments)
+    for word in words:
+        if word.startswith("-"):
+            continue
+        if not isinstance(command, click.Group):
+            break
+        known = command.commands
+        if word not in known:
+            return f"troupe has no command {word}, it has {', '.join(known)}"
+        command = known[word]
+    options = {option for parameter in command.params for option in parameter.opts}
+    asked = {word.partition("=")[0] for word in arguments if word.startswith("-")}
+    unknown = asked - options - {"--help", "--version"}
+    return f"it has no option {', '.join(sorted(unknown))}" if unknown else None
+
+
+def make_targets() -> set[str]:
+    """The targets of the Makefile that are meant for people."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets: set[str] = set()
+    for line in re.findall(r"^\.PHONY:(.*)$", makefile, re.M):
+        targets.update(line.split())
+    return targets
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_make_targets_named_in_running_text_exist(document: Path) -> None:
+    named = re.findall(r"`make ([a-z-]+)", document.read_text(encoding="utf-8"))
+    assert set(named) <= make_targets()
+
+
+# -- the rest ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", _of("toml"), ids=_names(_of("toml")))
+def test_configuration_in_the_documents_is_accepted(block: Block) -> None:
+    from actors.config import TroupeConfig
+
+    tree = tomllib.loads(block.text)
+    if {"node", "supervision"} & set(tree):
+        cattrs.Converter(forbid_extra_keys=True).structure(tree, TroupeConfig)
+
+
+def test_no_block_escapes_the_tests() -> None:
+    """A block of another language, or of none, would be one that nobody checks."""
+    known = {"python", "console", "toml", *TO_READ}
+    strange = [f"{block.name}: {block.language!r}" for block in ALL if block.language not in known]
+    assert not strange
