@@ -26,7 +26,7 @@ from actors.config import TroupeConfig
 from actors.interpreter import Collector, share_among_threads
 from actors.last_deadline import LastDeadline
 from actors.service_manager import ServiceManager
-from supervision import ChildSpec, StuckTask, System, open_system
+from supervision import ChildSpec, NodeFailed, StuckTask, System, open_system
 from supervision.crashes import write_crash_dump
 
 logger = logging.getLogger("troupe.node")
@@ -97,9 +97,13 @@ class NodeProcess:
         except StuckTask as stuck:
             self._report(f"node {self._config.node.name} stopped, but {stuck}")
             return ExitCode.LEFT_BEHIND
+        except NodeFailed as failed:
+            self._report(f"node {self._config.node.name} failed: {failed.reason}")
+            return ExitCode.FAILED
         except Exception as error:  # whatever it was, the node is no more
-            logger.debug("the node failed", exc_info=True)
-            self._report(f"node {self._config.node.name} failed: {error or type(error).__name__}")
+            name = self._config.node.name
+            logger.debug("node %s failed", name, exc_info=True)
+            self._report(f"node {name} failed: {error or type(error).__name__}")
             return ExitCode.FAILED
         if len(self._signals) > 1:
             return 128 + self._signals[-1]
@@ -174,7 +178,8 @@ class NodeProcess:
         # Not through logging or sys.stderr: whoever hangs may hold their locks.
         os.write(2, f"troupe: {reason}\n{details}".encode(errors="backslashreplace"))
         if self._system is not None:
-            write_crash_dump(self._config.supervision.crash_dir, self._system, reason)
+            directory = self._config.supervision.crash_dir
+            write_crash_dump(directory, self._system, f"{reason}\n{details}".rstrip())
 
     def _say_what_hangs(self) -> None:
         """For the last deadline's thread; the loop may be running, hanging or gone."""

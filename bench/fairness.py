@@ -168,6 +168,7 @@ async def _channel(crowd: int) -> Seen:
     async def listen(inbox: trio.MemoryReceiveChannel[Mark]) -> None:
         async for mark in inbox:
             told.end(perf_counter() - mark.due)
+            told.begin()
 
     async with trio.open_nursery() as nursery:
         marks, marked = trio.open_memory_channel[Mark](1000)
@@ -206,7 +207,7 @@ class PykkaListener(pykka.ThreadingActor):
         self.waits = waits
 
     def on_receive(self, message: Any) -> None:
-        self.waits.end(perf_counter() - message.due)
+        self.waits.note(perf_counter() - message.due)
 
 
 def _pykka(crowd: int) -> Seen:
@@ -223,7 +224,7 @@ def _pykka(crowd: int) -> Seen:
         nap = some_time()
         due = perf_counter() + nap
         time.sleep(nap)
-        bystander.end(perf_counter() - due)
+        bystander.note(perf_counter() - due)
     work.clear()
     for ref in (*crowd_refs, listener):
         ref.stop()

@@ -200,6 +200,10 @@ class Waits:
         wait = Wait(seconds, machine, self._collected - collected)
         (self.disturbed if machine > STALL else self.all).append(wait)
 
+    def note(self, seconds: float) -> None:
+        """Count a wait of which nothing else is known: among threads, who could say."""
+        self.all.append(Wait(seconds))
+
     @property
     def worst(self) -> Wait:
         """The longest of those in which the machine did not stand still."""

@@ -1,8 +1,6 @@
-"""Asking, and what it can come to: an answer, a refusal, an answer that comes later, a timeout."""
+"""What an ask can come to: an answer, a refusal, an answer that comes later, a timeout."""
 
 from __future__ import annotations
-
-from collections import defaultdict
 
 import attrs
 import trio
@@ -18,23 +16,16 @@ class Enter:
 
 @attrs.frozen
 class LookUp(Request[str]):
-    """The number of somebody. Refused if nobody has that name."""
+    """Somebody's number; if nobody has that name it is refused, or waits for them."""
 
     name: str
+    wait: bool = False
 
 
-@attrs.frozen
-class Await(Request[str]):
-    """The number of somebody, as soon as it is entered."""
-
-    name: str
-
-
-class PhoneDirectory(Actor[Enter | LookUp | Await]):
-    def __init__(self) -> None:
-        super().__init__()
+class PhoneDirectory(Actor[Enter | LookUp]):
+    def on_start(self) -> None:
         self._numbers: dict[str, str] = {}
-        self._owed: defaultdict[str, list[Promise[str]]] = defaultdict(list)
+        self._owed: dict[str, list[Promise[str]]] = {}
 
     @handles
     def on_enter(self, message: Enter) -> None:
@@ -43,34 +34,26 @@ class PhoneDirectory(Actor[Enter | LookUp | Await]):
             promise.resolve(message.number)
 
     @handles
-    def on_look_up(self, message: LookUp) -> str:
-        if message.name not in self._numbers:
-            raise Refuse(f"nobody is called {message.name}")  # a "no" is not a fault
-        return self._numbers[message.name]
-
-    @handles
-    def on_await(self, message: Await) -> str | None:
+    def on_look_up(self, message: LookUp) -> str | None:
         if message.name in self._numbers:
             return self._numbers[message.name]
-        self._owed[message.name].append(self.defer())  # and answer other messages meanwhile
-        return None
+        if not message.wait:
+            raise Refuse(f"nobody is called {message.name}")  # a "no" is no crash
+        self._owed.setdefault(message.name, []).append(self.defer())
+        return None  # the promise answers
 
 
 async def main() -> None:
     async with open_system() as system:
         directory = await system.spawn(PhoneDirectory, path="/directory")
-        reply = directory.ask(Await("Ada"))  # asked, not awaited yet
-        try:
-            await directory.ask(LookUp("Ada"))
-        except Refused as no:
-            print(no)
+        later = directory.ask(LookUp("Ada", wait=True))  # asked, not awaited yet
+        for request in (LookUp("Ada"), LookUp("Bob", wait=True)):
+            try:
+                await directory.ask(request, timeout=0.05)
+            except (Refused, AskTimeout) as error:
+                print(error)
         directory.tell(Enter("Ada", "1815"))
-        print(f"Ada has {await reply}")
-        try:
-            await directory.ask(Await("Bob"), timeout=0.05)
-        except AskTimeout as late:
-            print(late)
+        print(f"Ada has {await later}")
 
 
-if __name__ == "__main__":
-    trio.run(main)
+trio.run(main)

@@ -7,6 +7,7 @@ Nothing here has heard of rooms, calls or audio. Read `spec.py` for the vocabula
 
 from supervision.actor import Actor as Actor
 from supervision.behaviour import handles as handles
+from supervision.blocking import BlockingActor as BlockingActor
 from supervision.config import SupervisionConfig as SupervisionConfig
 from supervision.errors import ActorCrashed as ActorCrashed
 from supervision.errors import ActorStopped as ActorStopped
@@ -38,7 +39,9 @@ from supervision.spec import Mailbox as Mailbox
 from supervision.spec import Overflow as Overflow
 from supervision.spec import Restart as Restart
 from supervision.spec import Strategy as Strategy
+from supervision.subprocesses import WorkerDied as WorkerDied
 from supervision.supervisor import DynamicSupervisor as DynamicSupervisor
 from supervision.supervisor import Supervisor as Supervisor
 from supervision.system import System as System
 from supervision.system import open_system as open_system
+from supervision.worker import WorkerActor as WorkerActor

@@ -18,8 +18,8 @@ from trio.lowlevel import enable_ki_protection
 
 from supervision.contract import ActorContract
 from supervision.errors import NotAccepted, Refused
-from supervision.messages import IDLE, NORMAL, ExitReason, Terminated, Wake
-from supervision.promise import Promise
+from supervision.messages import NORMAL, ExitReason, Terminated, Wake
+from supervision.promise import Promise, Promised
 from supervision.pykka_view import StopRequest
 from supervision.ref import ActorRef
 from supervision.reply import Reply
@@ -108,7 +108,8 @@ class Actor(ActorContract, Generic[M]):
         """Answer the request in hand later, by the promise this returns.
 
         The handler's return value is then ignored. If the actor ends before it has answered, the
-        asker is told so.
+        asker is told so. What this handler asks, or starts a task for, still inherits the asker's
+        deadline.
 
         Raises:
             RuntimeError: the message in hand asks for no answer, or this is no plain handler.
@@ -116,17 +117,13 @@ class Actor(ActorContract, Generic[M]):
         life = self._life()
         node = life.cell.node
         reply = node.current[3]
-        if reply is None:
+        if reply is None or isinstance(reply, Promised):
             raise RuntimeError(
-                f"{self.path} has nothing to defer: the message in hand was told, not asked, or "
-                "this is an async handler, whose return value is the answer."
+                f"{self.path} has nothing to defer: the message in hand was told, not asked, or is "
+                "deferred already, or this is an async handler, whose return value is the answer."
             )
-        node.current = (*node.current[:3], None)
-        if life.deferred is None:
-            life.deferred = set()
-        elif len(life.deferred) > 64:  # askers that gave up are owed nothing
-            life.deferred = {owed for owed in life.deferred if not owed.done}
-        life.deferred.add(reply)
+        node.current = (*node.current[:3], Promised(reply))
+        life.owe(reply)
         return Promise(life, reply)
 
     # -- tasks ----------------------------------------------------------------------------
@@ -168,7 +165,7 @@ class Actor(ActorContract, Generic[M]):
             failed: makes the message from the error; without it a failed ask is this actor's crash.
         """
         life = self._life()
-        cause = life.cell.node.current[0]
+        cause = life.handling()[0]
 
         def settled(reply: Reply[T]) -> None:
             if life.over or life.winding:
@@ -197,7 +194,7 @@ class Actor(ActorContract, Generic[M]):
             raise ValueError(f"the period is a positive number of seconds, not {seconds!r}")
         life = self._life()
         node = life.cell.node
-        cause = node.current[0]
+        cause = life.handling()[0]
         beat = node.time() + seconds
 
         def tick() -> None:
@@ -211,7 +208,7 @@ class Actor(ActorContract, Generic[M]):
 
         self._must_handle(message)
         timer = node.timers.call_at(beat, tick)
-        self._keep(timer)
+        life.keep(timer)
         return timer
 
     @enable_ki_protection
@@ -230,26 +227,18 @@ class Actor(ActorContract, Generic[M]):
             return
         node = life.cell.node
         self._must_handle(Wake(when))
-        cause = node.current[0]
+        cause = life.handling()[0]
         timer = node.timers.call_at(when, lambda: life.send_own(Wake(node.time()), cause))
         self.__dict__["_wake"] = timer
-        self._keep(timer)
+        life.keep(timer)
 
     def _timer(self, when: float, message: Any) -> Timer:
         life = self._life()
         self._must_handle(message)
-        cause = life.cell.node.current[0]
+        cause = life.handling()[0]
         timer = life.cell.node.timers.call_at(when, lambda: life.send_own(message, cause))
-        self._keep(timer)
+        life.keep(timer)
         return timer
-
-    def _keep(self, timer: Timer) -> None:
-        life = self._life()
-        if life.timers is None:
-            life.timers = set()
-        elif len(life.timers) > 32:
-            life.timers = {kept for kept in life.timers if not kept.over}
-        life.timers.add(timer)
 
     def _must_handle(self, message: Any) -> None:
         table = self._bound().table
@@ -260,17 +249,27 @@ class Actor(ActorContract, Generic[M]):
 
     @enable_ki_protection
     def watch(self, ref: ActorRef[Any]) -> None:
-        """Be sent `Terminated` once that actor is gone for good (a restart does not count)."""
+        """Be sent `Terminated` once that actor is gone for good (a restart does not count).
+
+        At once if it is gone. To watch an actor that is being watched changes nothing.
+        """
         life = self._life()
         if not life.cell.table.admits(Terminated):
             raise NotAccepted(self.path, "it watches", Terminated, life.cell.table.names())
         watched = ref._cell
-        if life.watching is None:
-            life.watching = {}
-        if watched not in life.watching:
-            on_gone = watched.terminated(life.cell, life)
-            life.watching[watched] = on_gone
-            watched.watch(on_gone)
+        watching = life.watching
+        if watching is None:
+            watching = life.watching = {}
+        if watched in watching:
+            return
+        terminated = watched.terminated(life.cell, life)
+
+        def on_gone(reason: ExitReason) -> None:
+            watching.pop(watched, None)
+            terminated(reason)
+
+        watching[watched] = on_gone
+        watched.watch(on_gone)
 
     @enable_ki_protection
     def unwatch(self, ref: ActorRef[Any]) -> None:
@@ -291,19 +290,26 @@ class Actor(ActorContract, Generic[M]):
         """
         life = self._life()
         cell = life.cell
-        if cell.node.current is IDLE or cell.node.running is not cell:
+        current = cell.node.current
+        if cell.node.running is not cell or type(current[2]) not in cell.table:
             raise RuntimeError(f"{self.path} can only stash in a plain handler, what it handles")
+        if isinstance(current[3], Promised):
+            raise RuntimeError(
+                f"{self.path} has deferred the answer, so it has handled the message"
+            )
         if life.stashed is None:
             life.stashed = deque()
+        if life.stashed and life.stashed[-1][0] == current[0]:
+            return
         if len(life.stashed) >= cell.capacity:
             raise Refused(cell.path, f"{cell.capacity} messages are stashed already")
-        life.stashed.append(cell.node.current)
-        cell.node.current = (*cell.node.current[:3], None)
+        life.stashed.append(current)
+        cell.node.current = (*current[:3], None)
 
     @enable_ki_protection
     def unstash(self) -> None:
         """Handle what was stashed next, in the order it came."""
-        self._life()._unstash_all()
+        self._life().unstash_all()
 
 
 ActorContract._base = Actor

@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, overload
 
 import attrs
 
+from supervision.errors import NotAccepted
+from supervision.events import DeadLetterReason
+
 if TYPE_CHECKING:
     from supervision.contract import ActorContract
 
@@ -35,7 +38,8 @@ def handles(*args: Any) -> Any:
 
     Plain, the types come from the annotation of the method's message parameter; with arguments,
     `@handles(Add, Sub)`, they are the arguments (needed where an annotation cannot be resolved:
-    a message class defined inside a function).
+    a message class defined inside a function). A subclass that overrides the method takes over what
+    it handles, marked again or not.
     """
     if len(args) == 1 and not isinstance(args[0], type):
         setattr(args[0], _MARK, ())
@@ -66,6 +70,12 @@ class Table(dict[type, Handler]):
     def add_runtime(self, message_type: type, handler: Handler) -> None:
         """Accept one of the runtime's own types, which does not show in `accepted`."""
         self[message_type] = handler
+
+    def __missing__(self, message_type: type) -> Handler:
+        """The dispatcher met a type that was accepted when it was sent, by an earlier instance."""
+        if self.admits(message_type):
+            return self[message_type]
+        return _unhandled
 
     def admits(self, message_type: type) -> bool:
         """Whether the type is handled; remembers the answer if it is."""
@@ -118,11 +128,12 @@ def table_of(cls: type[ActorContract], base: type[Any]) -> Table:
             table.fallback = function
         for message_type in types_ or ():
             table.add(message_type, function)
+    handled_by: dict[type, str] = {}
     for name in dir(cls):
-        function = inspect.getattr_static(cls, name)
-        marked = getattr(function, _MARK, None) if inspect.isfunction(function) else None
+        marked = _mark(cls, name)
         if marked is None:
             continue
+        function = _handler(cls, name)
         types_ = marked or _message_types(cls, function)
         if not types_:
             raise TypeError(
@@ -130,17 +141,56 @@ def table_of(cls: type[ActorContract], base: type[Any]) -> Table:
                 "message type (or a union), or write `@handles(TheMessage)`."
             )
         for message_type in types_:
-            _refuse_mutable(cls, message_type)
-            known = table.accepted.get(message_type)
-            if known is not None and receive is None:
+            if handled_by.setdefault(message_type, name) != name:
                 raise TypeError(
                     f"{cls.__qualname__} has two handlers for {message_type.__qualname__}: "
-                    f"{getattr(known, '__name__', known)} and {name}. Keep one."
+                    f"{handled_by[message_type]} and {name}. Keep one."
                 )
             table.add(message_type, function)
     for message_type in table.accepted:
         _refuse_mutable(cls, message_type)
     return table
+
+
+def _mark(cls: type, name: str) -> tuple[type, ...] | None:
+    """What `@handles` says of a method, or else of the method that it overrides."""
+    for owner in cls.__mro__:
+        mark = getattr(owner.__dict__.get(name), _MARK, None)
+        if mark is not None:
+            types_: tuple[type, ...] = mark
+            return types_
+    return None
+
+
+def _handler(cls: type, name: str) -> Callable[..., Any]:
+    """The method of that name, if it can be called with an actor and a message."""
+    function = inspect.getattr_static(cls, name)
+    if not inspect.isfunction(function):
+        raise TypeError(
+            f"{cls.__qualname__}.{name} is a {type(function).__name__}; a handler is a plain or an "
+            "async method."
+        )
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError as error:
+        raise TypeError(
+            f"{cls.__qualname__}.{name} cannot be called with a message ({error}); "
+            "a handler is a method with one parameter."
+        ) from None
+    return function
+
+
+def _unhandled(actor: ActorContract, message: object) -> None:
+    """The type went with the actor's last instance, which was of another class."""
+    cell = actor._bound()
+    node = cell.node
+    reply = node.current[3]
+    if reply is None:
+        node.dead_letter(cell.path, message, DeadLetterReason.NOT_ACCEPTED)
+        return
+    node.current = (*node.current[:3], None)
+    error = NotAccepted(cell.path, "no handler", type(message), cell.table.names())
+    reply.settle(None, error)
 
 
 def _overridden(cls: type, name: str, base: type) -> tuple[type, Handler] | None:
@@ -164,10 +214,6 @@ def _message_types(cls: type, function: Callable[..., Any]) -> Sequence[type] | 
     annotation = parameters[1].annotation
     if annotation is inspect.Parameter.empty:
         return None
-    if isinstance(annotation, str):
-        annotation = _resolve(cls, function, annotation)
-    if isinstance(annotation, TypeVar):
-        return None
     return _flatten(cls, function, annotation)
 
 
@@ -186,7 +232,10 @@ def _resolve(cls: type, function: Callable[..., Any], annotation: str) -> Any:
 
 def _flatten(cls: type, function: Callable[..., Any], annotation: Any) -> Sequence[type] | None:
     """The classes of a union, however it is written."""
-    if annotation is Any or annotation is object:
+    while isinstance(annotation, str | typing.ForwardRef):
+        text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
+        annotation = _resolve(cls, function, text)
+    if annotation is Any or annotation is object or isinstance(annotation, TypeVar):
         return None
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
@@ -215,9 +264,13 @@ def _flatten(cls: type, function: Callable[..., Any], annotation: Any) -> Sequen
 
 def _refuse_mutable(cls: type, message_type: type) -> None:
     """Messages are shared between actors, so a message class that can change is a fault."""
-    if attrs.has(message_type) and message_type.__setattr__ is object.__setattr__:
+    # Frozen classes forbid `del` too, while `attrs.define` has a `__setattr__` of its own as soon as
+    # a field has a validator.
+    if message_type.__delattr__ is not object.__delattr__:
+        return
+    if attrs.has(message_type):
         hint = "attrs.frozen"
-    elif dataclasses.is_dataclass(message_type) and message_type.__setattr__ is object.__setattr__:
+    elif dataclasses.is_dataclass(message_type):
         hint = "dataclasses.dataclass(frozen=True)"
     else:
         return

@@ -159,5 +159,5 @@ _SPECIAL = re.compile(r"[^\w .,/()*+=?!'\"\[\]-]")
 def _escaped(text: str) -> str:
     """Text as Mermaid takes it: `;` ends a statement there, `#` begins an entity, `:` a label."""
     line = " ".join(text.split()) or "-"
-    # "end" alone would close a block.
-    return re.sub(r"\bend\b", "en#100;", _SPECIAL.sub(lambda found: f"#{ord(found.group())};", line))
+    line = _SPECIAL.sub(lambda found: f"#{ord(found.group())};", line)
+    return re.sub(r"\bend\b", "en#100;", line)  # that word alone would close a block

@@ -13,14 +13,16 @@ alone, and `parked` says that it is in no queue all the same.
 from __future__ import annotations
 
 import enum
+import logging
 from collections import deque
 from collections.abc import Callable
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from supervision.behaviour import Table
 from supervision.errors import ActorStopped, MailboxFull, NotAccepted
 from supervision.events import DeadLetterReason
-from supervision.messages import NORMAL, Envelope, ExitReason, Terminated
+from supervision.messages import NORMAL, Envelope, ExitReason, OwnMail, StopRequest, Terminated
 from supervision.spec import ChildSpec, Mailbox, Overflow, Restart
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from supervision.pykka_view import PykkaRef
     from supervision.ref import ActorRef
     from supervision.reply import Reply
+
+
+logger = logging.getLogger("troupe.supervision")
 
 
 class Phase(enum.Enum):
@@ -44,6 +49,10 @@ class Phase(enum.Enum):
     """The instance has ended; its supervisor decides whether another follows. Mail waits."""
     GONE = "gone"
     """For good. Mail becomes dead letters."""
+
+
+def _droppable(envelope: Envelope) -> bool:
+    return type(envelope) is tuple and type(envelope[2]) is not StopRequest
 
 
 _NO_TABLE = Table()
@@ -168,27 +177,35 @@ class Cell:
             return NotAccepted(
                 self.path, "it has no handler for that type", message_type, self.table.names()
             )
-        if len(self.inbox) >= self.capacity and self._overflow(envelope):
-            return None
         if len(self.inbox) >= self.capacity:
-            return MailboxFull(self.path, "its mailbox is full", self.capacity, envelope[2])
+            match self.overflow:
+                case Overflow.REFUSE:
+                    return self.full(envelope[2])
+                case Overflow.DROP_NEWEST:
+                    self.drop(envelope)
+                    return None
+                case Overflow.DROP_OLDEST:
+                    self.inbox.append(envelope)
+                    # Only the loop takes mail out: it may be about to take the one we would drop.
+                    if get_ident() == self.node.ident:
+                        self._drop_oldest()
+                    return None
         self.inbox.append(envelope)
         return None
 
-    def _overflow(self, envelope: Envelope) -> bool:
-        """Apply the drop policy; True if `envelope` itself is dealt with."""
-        match self.overflow:
-            case Overflow.REFUSE:
-                return False
-            case Overflow.DROP_NEWEST:
+    def full(self, message: object) -> MailboxFull:
+        """The refusal of a message that finds no room."""
+        return MailboxFull(self.path, "its mailbox is full", self.capacity, message)
+
+    def _drop_oldest(self) -> None:
+        """Make the inbox fit its capacity again, but for what is never dropped."""
+        inbox = self.inbox
+        while len(inbox) > self.capacity and _droppable(inbox[0]):
+            self.drop(inbox.popleft())
+        for envelope in tuple(inbox) if len(inbox) > self.capacity else ():
+            if len(inbox) > self.capacity and _droppable(envelope):
+                inbox.remove(envelope)
                 self.drop(envelope)
-                return True
-            case Overflow.DROP_OLDEST:
-                try:
-                    self.drop(self.inbox.popleft())
-                except IndexError:  # emptied by a thread of ours meanwhile
-                    pass
-                return False
 
     def drop(self, envelope: Envelope) -> None:
         """Count a message lost to the drop policy; whoever asked is told."""
@@ -203,8 +220,16 @@ class Cell:
         if self.phase is Phase.GONE:
             self.node.dead_letter(self.path, message, DeadLetterReason.STOPPED)
             return
-        self.inbox.append((next(self.node.ids), cause, message, None))
+        self.inbox.append(OwnMail((next(self.node.ids), cause, message, None)))
         self.schedule()
+
+    def forget_own_mail(self) -> None:
+        """A life is over: what it has arranged for and not handled is no business of the next."""
+        stale = [envelope for envelope in tuple(self.inbox) if type(envelope) is OwnMail]
+        for envelope in stale:
+            if type(envelope[2]) is not StopRequest:  # whoever follows is to stop as well
+                self.inbox.remove(envelope)
+                self.node.dead_letter(self.path, envelope[2], DeadLetterReason.STALE)
 
     def schedule(self) -> None:
         """See to it that the dispatcher looks at the inbox."""
@@ -219,6 +244,8 @@ class Cell:
         if self.phase is Phase.GONE:
             self.drain()
         elif self.inbox:
+            if self.overflow is Overflow.DROP_OLDEST and len(self.inbox) > self.capacity:
+                self._drop_oldest()
             self.schedule()
 
     def drain(self) -> None:
@@ -333,7 +360,10 @@ class Cell:
             wake()
         watchers, self.watchers = self.watchers, None
         for on_gone in watchers or ():
-            on_gone(reason)
+            try:
+                on_gone(reason)
+            except Exception:  # a fault of one watcher must not keep it from the others
+                logger.exception("A callback that waited for the end of %s failed", self.path)
 
     def wait_for_stop(self, reply: Reply[Any]) -> None:
         """Answer once the actor is gone, or runs again."""

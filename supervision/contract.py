@@ -55,7 +55,8 @@ class ActorContract(pykka.Actor):
         if cell is not None:
             # From here on `__init__` may hand out refs and proxies, and be written to.
             cell.actor = self
-            cell.table = self._table()
+            table = self._table()
+            cell.table = table if cell.faults is None else cell.faults.wrapped(table)
             cell.adopt(self.mailbox, realtime=self.realtime)
 
     # -- for the runtime ------------------------------------------------------------------
@@ -131,6 +132,11 @@ class ActorContract(pykka.Actor):
 
     def _life(self) -> Life:
         life = self._bound().life
+        if life is not None and life.actor is None:
+            raise RuntimeError(
+                f"{self._bound().path} is being constructed, so it can own nothing yet: tasks, "
+                "timers and watches begin in `on_start`."
+            )
         if life is None or life.actor is not self:
             raise RuntimeError(
                 f"{self._bound().path} runs no more; what is left of it can own nothing"

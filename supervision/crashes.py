@@ -219,7 +219,7 @@ def write_crash_dump(
     """Leave one JSON file about a node that dies; returns its path, None if that failed.
 
     Never raises: what cannot be told is left out, and a shutdown goes on without the file. It
-    appears complete or not at all, readable for its owner only.
+    appears complete or not at all, readable for its owner only. Any thread, for the loop may hang.
 
     Args:
         directory: made if it is not there; "" is the working directory.
@@ -239,11 +239,19 @@ def write_crash_dump(
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(target)
-    except Exception:
-        logger.exception("No crash dump could be written to %r", str(directory))
+    except Exception as error:  # noqa: BLE001  a shutdown goes on without it
+        _say(f"no crash dump could be written to {str(directory)!r}: {safely(str, error)}")
         return None
-    logger.error("The node has died; its crash dump is %s", target)
+    _say(f"a crash dump is in {target}")
     return target
+
+
+def _say(what: str) -> None:
+    # Not through logging or sys.stderr: whoever hangs may hold their locks.
+    try:
+        os.write(2, f"troupe: {what}\n".encode(errors="backslashreplace"))
+    except OSError:  # nobody listens
+        pass
 
 
 _dumps = itertools.count(1)

@@ -152,6 +152,7 @@ def foreign_ref(actor: pykka.ActorRef[Any], node: Node) -> ForeignRef:
         return actor._cell.ref  # type: ignore[return-value]
     if node.foreigners is None:
         node.foreigners = Foreigners(node)
+        node.on_close.append(node.foreigners.close)
     known = node.foreigners.refs
     ref = known.get(actor.actor_urn)
     if ref is None:

@@ -1,9 +1,9 @@
 """What goes through the pipes between a node and its worker processes.
 
 A frame is a header (bytes of payload, kind, message id) and a payload pickled with protocol 5. A
-ref inside a payload travels as a key and a path: in the worker it becomes a ref that sends by way of
-the node. Both ends are the same program, so pickle's power is no danger here; the pipes are nobody
-else's.
+ref inside a payload travels as a key and a path: in the worker it becomes a ref that sends by way
+of the node. Both ends are the same program and the pipes are nobody else's, so pickle's power is no
+danger here.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def loads(payload: bytes, ref_of: Callable[[Key], ActorRef[Any]]) -> Any:
 # -- exceptions ---------------------------------------------------------------------------
 
 
-class WorkerTraceback(Exception):  # noqa: N818  what it says is the traceback of another exception
+class WorkerTraceback(Exception):
     """Where, in the worker, the exception it is the cause of was raised."""
 
     def __str__(self) -> str:
@@ -177,13 +177,11 @@ class Fault:
 
     def error(self) -> BaseException:
         """The exception again, caused by a `WorkerTraceback`."""
-        error: Any = None
+        error: BaseException = WorkerFault(self.described)
         if self.pickled:
             try:
                 error = pickle.loads(self.pickled)
             except Exception:  # noqa: BLE001  its class may be importable in the worker only
-                error = None
-        if not isinstance(error, BaseException):
-            error = WorkerFault(self.described)
+                pass
         error.__cause__ = WorkerTraceback(self.traceback)
         return error

@@ -13,20 +13,43 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from supervision.acting import acting
 from supervision.binding import binding
 from supervision.cell import Cell, Phase
 from supervision.errors import ActorCrashed, ActorStopped, Escalate, Refuse
 from supervision.events import ActorEnded, ActorStarted, ActorStuck, DeadLetterReason
+from supervision.executor import patience
 from supervision.messages import IDLE, KILLED, NORMAL, Envelope, ExitReason, How
 from supervision.tasks import Runner, Task
 from supervision.timers import Timer
+
+D = TypeVar("D")
 
 if TYPE_CHECKING:
     from supervision.contract import ActorContract
     from supervision.executor import Executor
     from supervision.reply import Reply
+
+
+class Kept(set[D]):
+    """What a life must settle at its end. What needs that no more is forgotten now and then."""
+
+    __slots__ = ("_limit", "_needed")
+
+    def __init__(self, needed: Callable[[D], bool]) -> None:
+        super().__init__()
+        self._needed = needed
+        self._limit = 64
+
+    def add(self, due: D) -> None:
+        """Keep one more."""
+        if len(self) >= self._limit:
+            self.intersection_update([kept for kept in self if self._needed(kept)])
+            self._limit = max(64, 2 * len(self))
+        super().add(due)
 
 
 class Life:
@@ -41,6 +64,7 @@ class Life:
         "executor",
         "fence_timer",
         "in_hand",
+        "killed",
         "over",
         "paused",
         "runner",
@@ -67,11 +91,12 @@ class Life:
         self.ending: ExitReason | None = None
         self.winding = False
         """Its own code has run for the last time; only tasks remain."""
+        self.killed = False
         self.over = False
         self.runner: Runner | None = None
         self.tasks: set[Task] | None = None
-        self.timers: set[Timer] | None = None
-        self.deferred: set[Reply[Any]] | None = None
+        self.timers: Kept[Timer] | None = None
+        self.deferred: Kept[Reply[Any]] | None = None
         self.watching: dict[Cell, Callable[[ExitReason], None]] | None = None
         self.stashed: deque[Envelope] | None = None
         self.fence_timer: Timer | None = None
@@ -195,7 +220,6 @@ class Life:
     def _handled(self, value: Any, error: BaseException | None) -> None:
         """An async handler has returned or raised. Runs in the actor's own task."""
         envelope, self.in_hand = self.in_hand, None
-        self.paused = False
         reply = envelope[3] if envelope is not None else None
         cell = self.cell
         if envelope is not None and cell.looked_at:
@@ -208,13 +232,35 @@ class Life:
         elif isinstance(error, Refuse):
             self.refuse(reply, error)
         else:
-            self.in_hand = envelope
+            self.in_hand = envelope  # and still paused: a stop must not overtake the crash
             cell.signal(self.crash, error, envelope)
             return
+        self.paused = False
         if self.ending is not None:
             cell.signal(self._finish)
         else:
             cell.reconsider()
+
+    def owe(self, reply: Reply[Any]) -> None:
+        """A promise will answer it, or the end of this life will."""
+        if self.deferred is None:
+            self.deferred = Kept(lambda owed: not owed.done)  # askers that gave up are owed nothing
+        self.deferred.add(reply)
+
+    def keep(self, timer: Timer) -> None:
+        """A timer ends with this life."""
+        if self.timers is None:
+            self.timers = Kept(lambda kept: not kept.over)
+        self.timers.add(timer)
+
+    def handling(self) -> Envelope:
+        """What the calling handler or task is at, plain or async."""
+        current = self.cell.node.current
+        if current is IDLE:
+            here = acting.get()
+            if here is not None:
+                current = here.envelope
+        return current
 
     def refuse(self, reply: Reply[Any] | None, refusal: Refuse) -> None:
         """A handler said no."""
@@ -249,6 +295,8 @@ class Life:
         self.actor._stop_in_order(self, self._stopped)
 
     def _stopped(self, error: BaseException | None) -> None:
+        if self.over:
+            return  # fenced, and the hook has ended after all
         if error is not None:
             report = self.cell.node.crashed(self.cell, error, "on_stop", None)
             self.ending = self._crash_reason(error, report)
@@ -258,15 +306,19 @@ class Life:
         self, error: BaseException, envelope: Envelope | None, where: str = "handler"
     ) -> None:
         """A handler or task raised: answer its asker, run `on_failure`, end."""
-        if self.over or self.winding:
+        if self.over or (self.winding and envelope is None):
             return
         cell = self.cell
         report = cell.node.crashed(cell, error, where, envelope)
+        if self.winding:  # it ends already, but no fault goes unseen
+            return
         reason = self._crash_reason(error, report)
-        if envelope is not None and envelope[3] is not None:
-            envelope[3].settle(None, self._as_crash(reason))
         if self.in_hand is envelope:
             self.in_hand = None
+        if envelope is not None and self.stashed and self.stashed[-1][0] == envelope[0]:
+            envelope = self.stashed.pop()  # put aside or not, it is not tried again
+        if envelope is not None and envelope[3] is not None:
+            envelope[3].settle(None, self._as_crash(reason))
         self.ending = reason
         cell.phase = Phase.STOPPING
         cell.leaves()
@@ -303,14 +355,11 @@ class Life:
 
     def kill(self) -> None:
         """Its shutdown time is over: cut off what still runs."""
-        if self.over:
+        if self.over or self.killed:
             return
+        self.killed = True
         self.ending = KILLED
-        if self.actor is not None and self.fence_timer is None:
-            node = self.cell.node
-            self.fence_timer = node.timers.call_at(
-                node.time() + node.config.kill_grace, self._fence_soon
-            )
+        self._fence_after(self.cell.node.config.kill_grace)
         self._wind_down()
 
     def _wind_down(self) -> None:
@@ -329,6 +378,9 @@ class Life:
         if self.actor is not None:
             self.actor._release(self)
         self.perhaps_over()
+        if not self.over and self.fence_timer is None:
+            # It ends by itself, so no supervisor's clock runs; yet it must not end for ever.
+            self._fence_after(patience(self.cell))
 
     def perhaps_over(self) -> None:
         """Nothing of this life runs any more? Then it is over."""
@@ -340,14 +392,25 @@ class Life:
             return
         self._over()
 
+    def _fence_after(self, seconds: float) -> None:
+        if self.fence_timer is not None:
+            self.fence_timer.cancel()
+        if seconds < inf:
+            node = self.cell.node
+            self.fence_timer = node.timers.call_at(node.time() + seconds, self._fence_soon)
+
     def _fence_soon(self) -> None:
         self.cell.signal(self._fence)
 
     def _fence(self) -> None:
         """It would not end even when cut off: leave it behind, by name, and go on without it."""
-        if self.over or (self.actor is not None and not self.actor._released()):
+        if self.over:
             return
         cell = self.cell
+        if self.actor is not None and not self.actor._released():
+            # A supervisor whose children are still ending: they have fences of their own.
+            self._fence_after(cell.node.config.kill_grace)
+            return
         stuck = [f"{cell.path} task {task.name!r}" for task in self.tasks or ()]
         if self.executor is not None and not self.executor.closed:
             stuck.append(f"{cell.path} {self.executor.describe()}")
@@ -366,7 +429,8 @@ class Life:
         for watched, on_gone in (self.watching or {}).items():
             watched.unwatch(on_gone)
         self.watching = None
-        self._unstash_all()
+        self.unstash_all()
+        cell.forget_own_mail()
         cell.actor = cell.life = None
         cell.phase = Phase.ENDED
         cell.reason = reason
@@ -388,11 +452,12 @@ class Life:
             reply.settle(None, self._as_crash(reason))
         self.deferred = None
 
-    def _unstash_all(self) -> None:
+    def unstash_all(self) -> None:
         """Stashed messages belong to the mailbox: the next life gets them, in order."""
         if self.stashed:
             self.cell.inbox.extendleft(reversed(self.stashed))
             self.stashed = None
+            self.cell.schedule()
 
     # -- owned tasks ----------------------------------------------------------------------
 
@@ -411,7 +476,7 @@ class Life:
                 f"{self.cell.path} is ending, so it cannot start a task; start it earlier, or give "
                 "the work to an actor that stays."
             )
-        task = Task(self, name, self.cell.node.current, on_done, on_failed, on_cancelled)
+        task = Task(self, name, self.handling(), on_done, on_failed, on_cancelled)
         self._own(task)
         self.cell.node.start_soon(task.run, function, args)
         return task

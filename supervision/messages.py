@@ -80,9 +80,27 @@ class Wake:
     """The node's time, seconds, as it was when the timer fired."""
 
 
+@attrs.frozen
+class StopRequest:
+    """Stop once the messages before this one are handled: what `stop()` means in pykka."""
+
+    reason: ExitReason
+
+
 Envelope = tuple[int, int, Any, "Reply[Any] | None"]
 """(id, cause, message, reply): `cause` is the id of the message whose handling sent this one,
 0 when it came from outside every actor. A plain tuple, because one is made for every message."""
+
+
+class OwnMail(tuple[int, int, Any, None]):
+    """An envelope that one life of an actor has arranged for: timers, outcomes, `Terminated`.
+
+    It is never refused or dropped for want of room, and what that life has not handled of it when
+    it ends does not reach the next one.
+    """
+
+    __slots__ = ()
+
 
 IDLE: Envelope = (0, 0, None, None)
 """The current envelope while no handler runs."""

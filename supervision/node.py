@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from supervision.crashes import CrashReport
     from supervision.foreign import Foreigners
     from supervision.life import Life
+    from supervision.watchdog import Watchdog
 
 logger = logging.getLogger("troupe.supervision")
 
@@ -79,6 +80,7 @@ class Node:
         """What observes messages, if anything does."""
         self.rings: dict[str, int] = {}
         """How many last messages actors keep, by path pattern; a later pattern overrides."""
+        self.watchdog: Watchdog | None = None
         self.on_close: list[Callable[[], None]] = []
         """What else ends with the node: recorders, the watchdog."""
         self.stuck: list[str] = []
@@ -130,6 +132,11 @@ class Node:
                 return
             cell.collect()
 
+    def last_id(self) -> int:
+        """The newest message id. Any thread."""
+        # An iterator cannot be looked at without being moved, but it tells: "count(42)".
+        return int(repr(self.ids)[6:-1]) - 1
+
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Run a task in the node's nursery."""
         assert self.nursery is not None
@@ -153,8 +160,6 @@ class Node:
             for end in reversed(self.on_close):
                 end()
             self.open = False
-            if self.foreigners is not None:
-                self.foreigners.close()
         finally:
             self.closing()  # or `open_system` would wait for ever for what serves no more
 

@@ -45,8 +45,8 @@ class TraceEvent:
     """One message as it was handled.
 
     A plain handler makes one event, when it is done. An async handler makes two: one when it has
-    begun (`outcome` is "started"), so that one that never ends is seen too, and one when it is done,
-    with its true duration.
+    begun (`outcome` is "started"), so that one that never ends is seen too, and one when it is
+    done, with its true duration.
     """
 
     at: float
@@ -224,7 +224,7 @@ def outcome_of(cell: Cell, envelope: Envelope, error: BaseException | None) -> s
             return STARTED
         if life.stashed and life.stashed[-1][0] == envelope[0]:
             return STASHED
-    if envelope[3] is not None and cell.node.current[3] is None:
+    if envelope[3] is not None and cell.node.current[3] is not envelope[3]:
         return DEFERRED
     return OK
 

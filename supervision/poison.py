@@ -88,7 +88,7 @@ class Poison:
         self._arm(now)
 
     def handled(self, message_id: int) -> None:
-        """A message of a suspect type was handled well (a refusal is): its type is trusted again."""
+        """A message of a suspect type was handled well, or refused: its type is trusted again."""
         kind, permit = self._permits.pop(message_id, (None, None))
         if kind is None or permit is None or kind not in self.breakers:
             return

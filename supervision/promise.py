@@ -13,6 +13,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class Promised(Reply[Any]):
+    """Stands for the answer of a request once a promise has it: only its deadline still counts."""
+
+    __slots__ = ()
+
+    def __init__(self, reply: Reply[Any]) -> None:
+        super().__init__()
+        self.deadline = reply.deadline
+
+    def settle(self, value: Any, error: BaseException | None) -> bool:
+        del value, error
+        return False
+
+
 class Promise(Generic[T]):
     """The answer an actor owes, kept for later."""
 

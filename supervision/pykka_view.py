@@ -22,7 +22,6 @@ from threading import get_ident
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pykka
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 
@@ -36,7 +35,8 @@ from supervision.errors import (
     Refused,
 )
 from supervision.events import DeadLetterReason, StopAllRefused
-from supervision.messages import NORMAL, ExitReason
+from supervision.messages import NORMAL
+from supervision.messages import StopRequest as StopRequest
 from supervision.reply import Reply
 
 if TYPE_CHECKING:
@@ -49,13 +49,6 @@ _BROADCAST: CodeType = pykka.ActorRegistry.broadcast.__func__.__code__  # type: 
 
 _making_view = threading.Lock()
 """Threads that ask for an actor's view at once must get the same one: it has the URN."""
-
-
-@attrs.frozen
-class StopRequest:
-    """Stop once the messages before this one are handled: what `stop()` means in pykka."""
-
-    reason: ExitReason
 
 
 class PykkaRef(pykka.ActorRef[Any]):

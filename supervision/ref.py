@@ -84,8 +84,8 @@ class ActorRef(Generic[M_contra]):
         """Send a message and go on. Never waits.
 
         To an actor that is gone it makes a dead letter. A full mailbox with policy REFUSE raises
-        `MailboxFull`; inside a handler it makes a counted dead letter instead, so that a slow
-        receiver never crashes an innocent sender.
+        `MailboxFull`; inside a handler (a plain or an async one) it makes a counted dead letter
+        instead, so that a slow receiver never crashes an innocent sender.
 
         Raises:
             NotAccepted: the actor has no handler for this type.
@@ -126,12 +126,9 @@ class ActorRef(Generic[M_contra]):
             return
         if isinstance(problem, ActorStopped):
             self._bury(message, DeadLetterReason.STOPPED)
-        elif on_loop and node.current is not IDLE:
-            if isinstance(problem, MailboxFull):
-                cell.dropped += 1
-                self._bury(message, DeadLetterReason.FULL)
-            else:
-                raise problem
+        elif isinstance(problem, MailboxFull) and _in_handler(node):
+            cell.dropped += 1
+            self._bury(message, DeadLetterReason.FULL)
         else:
             raise problem
 
@@ -166,18 +163,22 @@ class ActorRef(Generic[M_contra]):
             NotAccepted: the actor has no handler for this type.
         """
         cell = self._cell
+        _only_on_loop(cell.node, "send")
         await trio.lowlevel.checkpoint()
         patience = cell.node.config.ask_timeout if timeout is None else timeout
         with trio.move_on_after(patience):
-            while len(cell.inbox) >= cell.capacity and cell.phase is not Phase.GONE:
-                room = trio.Event()
-                if cell.room is None:
-                    cell.room = deque()
-                cell.room.append(room.set)
-                await room.wait()
+            while (
+                len(cell.inbox) >= cell.capacity
+                and cell.phase is not Phase.GONE
+                and cell.table.admits(type(message))
+            ):
+                await _room_in(cell)
         if cell.phase is Phase.GONE:
             raise ActorStopped(cell.path)
-        self.tell(message)
+        problem = cell.post((next(cell.node.ids), self._cause(), message, None))
+        if problem is not None:
+            raise problem
+        cell.schedule()
 
     # -- ask ------------------------------------------------------------------------------
 
@@ -228,6 +229,7 @@ class ActorRef(Generic[M_contra]):
         deadline = node.time() + patience
         answering = current[3]
         if answering is not None and answering.deadline < deadline:
+            reply._patience = max(0.0, patience - (deadline - answering.deadline))
             deadline = answering.deadline
         reply.deadline = deadline
         return reply
@@ -254,7 +256,8 @@ class ActorRef(Generic[M_contra]):
         self._cell.watch(callback)
 
     async def wait_gone(self) -> ExitReason:
-        """Wait until the actor is gone for good; returns why."""
+        """Wait until the actor is gone for good; returns why. From a trio task."""
+        _only_on_loop(self._cell.node, "wait_gone")
         await trio.lowlevel.checkpoint()
         gone = trio.Event()
         reasons: list[ExitReason] = []
@@ -269,6 +272,36 @@ class ActorRef(Generic[M_contra]):
         finally:
             self._cell.unwatch(on_gone)
         return reasons[0]
+
+
+def _in_handler(node: Node) -> bool:
+    """Whether the caller is a handler or hook of an actor: plain, async, or on its own thread."""
+    if get_ident() == node.ident and node.current is not IDLE:
+        return True
+    here = acting.get()
+    return here is not None and here.pausing
+
+
+def _only_on_loop(node: Node, what: str) -> None:
+    if get_ident() != node.ident:
+        raise RuntimeError(
+            f"`{what}` waits on the loop that {node.name!r} runs on; from other threads and loops, "
+            "`tell` and `ask` work"
+        )
+
+
+async def _room_in(cell: Cell) -> None:
+    """Wait until there may be room in a mailbox, or its actor is gone."""
+    room = trio.Event()
+    if cell.room is None:
+        cell.room = deque()
+    waiting = cell.room
+    waiting.append(room.set)
+    try:
+        await room.wait()
+    finally:
+        if not room.is_set():  # given up: whoever is woken in our place would never know
+            waiting.remove(room.set)
 
 
 def _arm(reply: Reply[Any], node: Node) -> None:

@@ -227,6 +227,7 @@ class Reply(pykka.Future[T], Generic[T]):
         """What a settled reply failed with."""
         return self._error if self.done else None
 
+    @enable_ki_protection
     def __await__(self) -> Generator[Any, None, T]:
         if not trio.lowlevel.in_trio_run():
             return self._block()

@@ -11,11 +11,11 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, ForwardRef, NamedTuple
 
 import attrs
 
@@ -31,22 +31,21 @@ TOTAL = 2000
 """Characters of one value, all in all."""
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_SECRET_WORDS = frozenset(
-    "apikey auth authorization cookie credential credentials passphrase passwd password passwords "
-    "pin secret secrets token tokens".split()
+_SECRET_WORDS = re.compile(
+    "apikey|auth|authorization|cookie|credentials?|passphrase|passwd|passwords?|pin|secrets?|tokens?"
 )
-_SECRET_KEYS = frozenset("access api auth encryption private secret session signing".split())
+_SECRET_KEYS = re.compile("access|api|auth|encryption|private|secret|session|signing")
 
 
 @functools.lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Whether a field, attribute, key or header of that name holds something secret."""
     words = [word.lower() for word in _WORDS.findall(name)]
-    if not _SECRET_WORDS.isdisjoint(words):
+    if any(_SECRET_WORDS.fullmatch(word) for word in words):
         return True
     return any(
-        before in _SECRET_KEYS and word in ("key", "keys")
-        for before, word in zip(words, words[1:], strict=False)
+        word in ("key", "keys") and _SECRET_KEYS.fullmatch(before)
+        for before, word in itertools.pairwise(words)
     )
 
 
@@ -104,7 +103,7 @@ def shown(value: object, *, name: str = "", total: int = TOTAL) -> str:
 
 
 def _text(value: object, depth: int) -> str:
-    kind = type(value)
+    kind: Any = type(value)
     if kind is str:
         assert isinstance(value, str)
         return repr(value) if len(value) <= TEXT else f"{value[:TEXT]!r}… ({len(value)} characters)"
@@ -162,10 +161,10 @@ def _container_text(value: Any, depth: int) -> str:
     if isinstance(value, Mapping):
         parts = [
             f"{_text(key, depth - 1)}: {_named(str(key), held, depth)}"
-            for key, held in islice(value.items(), ITEMS)
+            for key, held in itertools.islice(value.items(), ITEMS)
         ]
     else:
-        parts = [_text(held, depth - 1) for held in islice(value, ITEMS)]
+        parts = [_text(held, depth - 1) for held in itertools.islice(value, ITEMS)]
     if len(value) > ITEMS:
         parts.append(f"… {len(value) - ITEMS} more")
     inside = ", ".join(parts)
@@ -208,7 +207,8 @@ def plain(value: object, *, name: str = "", depth: int = 8, items: int = 1000) -
 
 
 def _plain_inside(value: Any, depth: int, items: int) -> Any:
-    shapes = fields_of(type(value))
+    kind: Any = type(value)
+    shapes = fields_of(kind)
     if shapes is not None and not isinstance(value, BaseException):
         return {
             field: plain(held, name=field, depth=depth - 1, items=items)
@@ -217,10 +217,10 @@ def _plain_inside(value: Any, depth: int, items: int) -> Any:
     if isinstance(value, Mapping):
         return {
             clipped(str(_key(key))): plain(held, name=str(key), depth=depth - 1, items=items)
-            for key, held in islice(value.items(), items)
+            for key, held in itertools.islice(value.items(), items)
         }
     if isinstance(value, Set | Sequence) and not isinstance(value, bytes | bytearray | memoryview):
-        return [plain(held, depth=depth - 1, items=items) for held in islice(value, items)]
+        return [plain(held, depth=depth - 1, items=items) for held in itertools.islice(value, items)]
     return shown(value)
 
 
@@ -232,6 +232,8 @@ def type_name(kind: object) -> str:
     """A type as people write it: `int`, `Sequence[Frame]`, `str | None`."""
     if isinstance(kind, str):
         return kind
+    if isinstance(kind, ForwardRef):
+        return kind.__forward_arg__
     if isinstance(kind, type) and not getattr(kind, "__args__", ()):
         return kind.__qualname__
     return str(kind).replace("typing.", "").replace("collections.abc.", "")

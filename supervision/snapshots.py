@@ -13,18 +13,20 @@ import itertools
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf
+from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from supervision.cell import Cell, Phase
+from supervision.cell import Cell
 from supervision.dynamic import DynamicSupervision
 from supervision.messages import Request
 from supervision.observe import TraceEvent
 from supervision.resilience import BreakerStatistics
 from supervision.restart import Supervision
 from supervision.showing import fields_of, plain, shown, type_name
+from supervision.stacks import in_hand_elsewhere
 
 if TYPE_CHECKING:
     from supervision.node import Node
@@ -56,7 +58,7 @@ class ActorSnapshot:
     doing: str
     """The message its async handler or its thread has in hand, by type; empty for none."""
     doing_since: float
-    """When that began, in the node's time; 0 for none."""
+    """When that began, in the node's time; 0 for none, and for a thread."""
     strategy: str
     """Of a supervisor: one_for_one, one_for_all, rest_for_one, or dynamic. Else empty."""
     intensity: int
@@ -124,9 +126,11 @@ class ActorSnapshot:
         if self.last_exit:
             parts.append(f"last exit {self.last_exit}")
         if self.mailbox:
-            parts.append(f"waiting {self.mailbox}/{self.capacity} for {_duration(self.oldest_wait)}")
+            waited = _duration(self.oldest_wait)
+            parts.append(f"waiting {self.mailbox}/{self.capacity} for {waited}")
         if self.doing:
-            parts.append(f"handles {self.doing} since {self.doing_since:.3f}")
+            since = f" since {self.doing_since:.3f}" if self.doing_since else ""
+            parts.append(f"handles {self.doing}{since}")
         parts.append(f"handled {self.handled}")
         if self.dropped:
             parts.append(f"dropped {self.dropped}")
@@ -278,8 +282,11 @@ def _children_of(cell: Cell) -> Sequence[Cell]:
 def _doing(cell: Cell) -> tuple[str, float]:
     """What an async handler has in hand. A plain one is done before anybody can look."""
     life = cell.life
-    if life is None or not life.paused or life.in_hand is None:
+    if life is None or not life.paused:
         return "", 0.0
+    if life.in_hand is None:
+        elsewhere = in_hand_elsewhere(life)
+        return (type(elsewhere[2]).__qualname__, 0.0) if elsewhere is not None else ("", 0.0)
     return type(life.in_hand[2]).__qualname__, life.since
 
 
@@ -317,7 +324,8 @@ def _collect_breakers(name: str, value: Any, found: dict[str, str], depth: int) 
     if depth == 0 or isinstance(value, str | bytes):
         return
     inside: Any = ()
-    fields = fields_of(type(value))
+    kind: Any = type(value)
+    fields = fields_of(kind)
     if fields is not None:
         inside = ((field.name, getattr(value, field.name, None)) for field in fields)
     elif isinstance(value, Mapping):
@@ -335,6 +343,8 @@ def _statistics(cell: Cell) -> Any:
     `statistics` would wait for, so it is not asked from here.
     """
     if cell.actor is None or cell.remote or cell.life is None:
+        return None
+    if get_ident() != cell.node.ident:  # a crash dump of a node whose loop hangs
         return None
     method = getattr(cell.actor, "statistics", None)
     if not callable(method) or inspect.iscoroutinefunction(method):
@@ -448,8 +458,3 @@ def waits_of(node: Node) -> Sequence[Wait]:
         Wait(asker.path, target.path, since, now - since)
         for asker, target, since in node.waits.edges()
     )
-
-
-def is_gone(cell: Cell) -> bool:
-    """Whether nothing will ever run there again."""
-    return cell.phase is Phase.GONE

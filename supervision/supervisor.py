@@ -106,8 +106,8 @@ class _SupervisorBase(Actor[SupervisorMessage]):
 
     def _start(self, life: Life, done: Done) -> None:
         def hook_done(error: BaseException | None) -> None:
-            if error is not None:
-                done(error)
+            if error is not None or life.ending is not None:
+                done(error)  # told to stop before it had a child
                 return
             self._boot_done = done
             # Cells of an earlier life, whose refs are out in the world, are taken over by id.
@@ -200,21 +200,23 @@ class _SupervisorBase(Actor[SupervisorMessage]):
 
     def _stop_child(self, child_id: str, brutal: bool) -> None:
         cell = self._cells[child_id]
-        shutdown = self._shutdown_of(cell)
-        if brutal or shutdown == "brutal":
-            cell.signal(_kill, cell)
-            return
-        cell.signal(_stop, cell, SHUTDOWN)
-        if shutdown != "infinity":
-            node = cell.node
-            self._stop_timers[child_id] = node.timers.call_at(
-                node.time() + float(shutdown), lambda: cell.signal(_kill, cell)
-            )
+        cell.signal(self._end_child, cell, brutal)
 
-    def _shutdown_of(self, cell: Cell) -> Shutdown:
-        if cell.spec.shutdown is not None:
-            return cell.spec.shutdown
-        return "infinity" if isinstance(cell.actor, _SupervisorBase) else ACTOR_SHUTDOWN
+    def _end_child(self, cell: Cell, brutal: bool) -> None:
+        """A step of the child, so that it has been constructed: what it is decides its time."""
+        life = cell.life
+        if life is None:
+            return  # it has ended meanwhile, and said so
+        shutdown = "brutal" if brutal else _shutdown_of(cell)
+        if shutdown == "brutal":
+            life.kill()
+            return
+        life.stop(SHUTDOWN)
+        if shutdown != "infinity" and not life.over:
+            node = cell.node
+            self._stop_timers[cell.spec.id] = node.timers.call_at(
+                node.time() + float(shutdown), lambda: cell.signal(life.kill)
+            )
 
     def _forget_child(self, child_id: str, reason: ExitReason) -> None:
         cell = self._cells.get(child_id)
@@ -387,14 +389,10 @@ class DynamicSupervisor(_SupervisorBase):
         self._booted()
 
 
-def _stop(cell: Cell, reason: ExitReason) -> None:
-    if cell.life is not None:
-        cell.life.stop(reason)
-
-
-def _kill(cell: Cell) -> None:
-    if cell.life is not None:
-        cell.life.kill()
+def _shutdown_of(cell: Cell) -> Shutdown:
+    if cell.spec.shutdown is not None:
+        return cell.spec.shutdown
+    return "infinity" if isinstance(cell.actor, _SupervisorBase) else ACTOR_SHUTDOWN
 
 
 def _boot_failure(path: str, reason: ExitReason) -> BaseException:

@@ -20,16 +20,37 @@ if TYPE_CHECKING:
 
 
 def single(error: BaseException) -> BaseException:
-    """The one exception inside nested groups of one, so that its type can be matched."""
+    """The one exception inside nested groups of one, so that its type can be matched.
+
+    A task that fails while it is cancelled raises both from its nurseries: the failure counts.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        error = error.split(trio.Cancelled)[1] or error
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
 
 
+def only_cancelled(error: BaseException) -> bool:
+    """Whether an error, unwrapped by `single`, is nothing but a cancellation."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)[1] is None
+    return isinstance(error, trio.Cancelled)
+
+
 class Task:
     """A running task of an actor; `cancel()` it, or leave it to end with the actor."""
 
-    __slots__ = ("_scope", "envelope", "life", "name", "on_cancelled", "on_done", "on_failed")
+    __slots__ = (
+        "_scope",
+        "envelope",
+        "life",
+        "name",
+        "on_cancelled",
+        "on_done",
+        "on_failed",
+        "trio_task",
+    )
 
     def __init__(
         self,
@@ -48,6 +69,8 @@ class Task:
         self.on_failed = on_failed
         self.on_cancelled = on_cancelled
         self._scope = trio.CancelScope()
+        self.trio_task: trio.lowlevel.Task | None = None
+        """What trio runs it as, once it does: `system.stacks(path)` shows where it waits."""
 
     def __repr__(self) -> str:
         return f"<Task {self.name} of {self.life.cell.path}>"
@@ -63,6 +86,7 @@ class Task:
         value: Any = None
         error: BaseException | None = None
         cell = self.life.cell
+        self.trio_task = current_task()
         acting.set(Acting(cell, self.envelope, pausing=False))
         with self._scope:
             try:
@@ -71,7 +95,7 @@ class Task:
                 raise
             except BaseException as raised:
                 error = single(raised)
-                if self._scope.cancel_called and isinstance(error, trio.Cancelled):
+                if only_cancelled(error):
                     raise
         cancelled = self._scope.cancelled_caught
         cell.signal(self.life.task_ended, self, value, error, cancelled)
@@ -121,7 +145,7 @@ class Runner(Task):
                 raise
             except BaseException as raised:
                 error = single(raised)
-                if isinstance(error, trio.Cancelled):
+                if only_cancelled(error):
                     raise
             self._job = None
             done(value, error)

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from supervision.acting import acting
 from supervision.actor import Actor
 from supervision.errors import Refuse
-from supervision.executor import patience, put_back
-from supervision.messages import IDLE, KILLED, Envelope, How
+from supervision.executor import put_back
+from supervision.messages import IDLE, KILLED, Envelope
 from supervision.observe import OK, REFUSED
 from supervision.offloop import Hand, OffLoopActor, request_stop
 from supervision.pykka_view import StopRequest
@@ -28,7 +28,6 @@ from supervision.pykka_view import StopRequest
 if TYPE_CHECKING:
     from supervision.life import Life
     from supervision.reply import Reply
-    from supervision.timers import Timer
 
 Done = Callable[[BaseException | None], None]
 
@@ -38,12 +37,12 @@ class Batch:
 
     def __init__(self, envelopes: Sequence[Envelope]) -> None:
         self._envelopes = envelopes
-        self._waiting = deque(envelopes)
+        self.waiting = deque(envelopes)
         self._taken_back = 0
         self.handled: list[tuple[Envelope, float, BaseException | None]] = []
         """With each message the seconds it took, and what its handler raised."""
         self.owed: list[tuple[Reply[Any], Any, Exception | None]] = []
-        """The answers that wait for the end of the batch."""
+        """Answers that the loop gives when the batch is done."""
         self.error: BaseException | None = None
         self.failed: Envelope | None = None
         self.where = "handler"
@@ -51,16 +50,16 @@ class Batch:
     def begin(self) -> Envelope | None:
         """The next message, which is now begun. Called by the thread."""
         try:
-            return self._waiting.popleft()
+            return self.waiting.popleft()
         except IndexError:
             return None
 
     def take_back(self) -> list[Envelope]:
         """The messages that are not begun and now never will be. Called by the loop."""
         taken: list[Envelope] = []
-        while self._waiting:
+        while self.waiting:
             try:
-                taken.append(self._waiting.pop())
+                taken.append(self.waiting.pop())
             except IndexError:  # the thread was faster
                 break
         self._taken_back += len(taken)
@@ -100,7 +99,6 @@ class ActorThread:
         """Jobs that the thread has not finished."""
         self._closing = False
         self._clock_held = False
-        self._patience: Timer | None = None
         self._open()
 
     # -- where jobs run (InlineThread has other answers) ----------------------------------
@@ -117,20 +115,20 @@ class ActorThread:
         acting.set(self._hand)
         while (job := self._jobs.get()) is not None:
             job()
-        self._post(self._ended)
+        self._post(self.cell.signal, self._ended)
 
     def _submit(self, job: Callable[[], None] | None) -> None:
         """Have a job done; None is the last."""
         self._jobs.put(job)
 
     def _post(self, step: Callable[..., None], *args: Any) -> None:
-        """Have the loop carry out a step of this actor. Called by the thread."""
+        """Have the loop call `step`, if this life is not left behind. Called by the thread."""
         if not self._hand.fenced:
             self.cell.node.call_soon(partial(self._arrived, step, args))
 
     def _arrived(self, step: Callable[..., None], args: tuple[Any, ...]) -> None:
         if not self._hand.fenced:
-            self.cell.signal(step, *args)
+            step(*args)
 
     def _join(self) -> None:
         # It has said that it is done, so this takes microseconds.
@@ -194,9 +192,8 @@ class ActorThread:
 
     def _hold_clock(self) -> None:
         """While there is work in hand a test's clock must not jump; but let it, to fence."""
-        killed = self.life.ending is not None and self.life.ending.how is How.KILLED
         busy = self._in_hand > 0 or self._closing
-        hold = busy and not (killed or self.closed)
+        hold = busy and not (self.life.killed or self.closed)
         if hold is not self._clock_held:
             self._clock_held = hold
             self.cell.node.outside(1 if hold else -1)
@@ -221,31 +218,33 @@ class ActorThread:
                 batch.error, batch.failed = error, envelope
                 break
             if reply is not None:
-                if batch_end is None:
+                if batch_end is None and batch.waiting:
                     reply.settle(value, refused)
-                else:
+                else:  # the last one's goes with the word that the batch is done: one wake-up less
                     batch.owed.append((reply, value, refused))
             if hand.fenced:
                 return
         hand.envelope = IDLE
-        if batch_end is not None and batch.error is None:
+        if batch_end is not None and batch.error is None and batch.handled:
             self._end_batch(batch, batch_end)
-        self._post(self._batch_done, batch)
+        self._post(self._answered, batch)
 
     def _end_batch(self, batch: Batch, batch_end: Callable[[], object]) -> None:
-        """Answer what the batch has been asked, once `batch_end` has made it true."""
-        if not batch.handled:
-            return
+        """Make true what the batch is to be answered. Called by the thread."""
         try:
             batch_end()
         except BaseException as error:  # noqa: BLE001  whatever it is, it is this actor's crash
             batch.error, batch.where = error, "on_batch_end"
-            return
-        for reply, value, refused in batch.owed:
-            reply.settle(value, refused)
+
+    def _answered(self, batch: Batch) -> None:
+        """The thread has finished a batch, or crashed in it."""
+        if batch.error is None:
+            for reply, value, refused in batch.owed:
+                reply.settle(value, refused)
+        self.cell.signal(self._batch_done, batch)
 
     def _batch_done(self, batch: Batch) -> None:
-        """The thread has finished a batch, or crashed in it."""
+        """Go on with the next, or crash."""
         cell, life = self.cell, self.life
         self._batch = None
         self._finished()
@@ -291,7 +290,7 @@ class ActorThread:
             hook()
         except BaseException as raised:  # noqa: BLE001  whatever it is, it is this actor's crash
             error = raised
-        self._post(self._hook_done, done, error)
+        self._post(self.cell.signal, self._hook_done, done, error)
 
     def _hook_done(self, done: Done, error: BaseException | None) -> None:
         self._finished()
@@ -316,14 +315,10 @@ class ActorThread:
             put_back(self.cell, self._batch.take_back())
 
     def close(self) -> None:
-        """End after what is in hand. If that takes too long, the thread is left behind."""
+        """End after what is in hand. If that takes too long, the life leaves the thread behind."""
         self.interrupt()
         if not self._closing:
             self._closing = True
-            node = self.cell.node
-            self._patience = node.timers.call_at(
-                node.time() + patience(self.cell), self.life._fence_soon
-            )
             self._submit(None)
         self._hold_clock()
 
@@ -335,8 +330,6 @@ class ActorThread:
     def _has_ended(self) -> None:
         self.closed = True
         self._hold_clock()
-        if self._patience is not None:
-            self._patience.cancel()
 
     def abandon(self) -> None:
         """It would not end: whatever it still does is discarded."""
@@ -356,7 +349,7 @@ class InlineThread(ActorThread):
 
     def _submit(self, job: Callable[[], None] | None) -> None:
         if job is None:
-            self._post(self._ended)
+            self._post(self.cell.signal, self._ended)
             return
         node = self.cell.node
         token = acting.set(self._hand)
@@ -368,7 +361,7 @@ class InlineThread(ActorThread):
             node.running = None
 
     def _post(self, step: Callable[..., None], *args: Any) -> None:
-        self.cell.signal(step, *args)
+        step(*args)
 
     def _join(self) -> None:
         """Nothing to wait for."""

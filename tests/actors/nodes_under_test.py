@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -106,18 +106,25 @@ class Shielding(Child):
 class Blocked(BlockingActor[Go]):
     """Its thread never comes back."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
     def on_start(self) -> None:
         self.ref.tell(Go())
 
     def on_receive(self, message: Go) -> None:
-        say("blocked blocks")
+        say(f"{self.name} blocks")
         time.sleep(3600)
 
 
 class Crashing(Child):
-    """Crashes whenever it has started."""
+    """Crashes whenever it has started. Not over a message: those would be kept from it in time."""
 
-    def on_receive(self, message: Go) -> None:
+    def on_start(self) -> None:
+        self.start_task(self.fail)
+
+    async def fail(self) -> None:
         raise ZeroDivisionError("a fault of the test's")
 
 
@@ -129,35 +136,32 @@ class WithThread(Child):
         super().on_start()
 
 
-def troupe(*children: tuple[str, Callable[..., Actor[Any]]]) -> ChildSpec[Any]:
-    specs = [
-        ChildSpec(name, partial(kind, name) if issubclass(kind, Child) else kind)  # type: ignore[arg-type]
-        for name, kind in children
-    ]
-    return ChildSpec("troupe", partial(Supervisor, specs, Strategy.REST_FOR_ONE))
-
-
-def one(kind: Callable[..., Actor[Any]]) -> Sequence[tuple[str, Callable[..., Actor[Any]]]]:
-    return [("first", Child), ("second", kind)]
-
-
-NODES: dict[str, Sequence[tuple[str, Callable[..., Actor[Any]]]]] = {
-    "plain": [("a", Child), ("b", Slow), ("c", Child)],
-    "endless": one(Endless),
-    "unready": one(Unready),
-    "unstartable": one(Unstartable),
-    "spinning": one(Spinning),
-    "shielding": one(Shielding),
-    "blocked": one(Blocked),
-    "crashing": one(Crashing),
-    "with-thread": one(WithThread),
+NODES: dict[str, Sequence[type[Actor[Any]]]] = {
+    "plain": (Child, Slow, Child),
+    "endless": (Child, Endless),
+    "unready": (Child, Unready),
+    "unstartable": (Child, Unstartable),
+    "spinning": (Child, Spinning),
+    "shielding": (Child, Shielding),
+    "blocked": (Child, Blocked),
+    "crashing": (Child, Crashing),
+    "with-thread": (Child, WithThread),
 }
 
+
+def troupe(kinds: Sequence[type[Actor[Any]]], shutdown: float) -> ChildSpec[Any]:
+    children: list[ChildSpec[Any]] = [
+        ChildSpec(name, partial(kind, name), shutdown=shutdown)
+        for name, kind in zip(("first", "second", "third"), kinds, strict=False)
+    ]
+    return ChildSpec("troupe", partial(Supervisor, children, Strategy.REST_FOR_ONE))
+
+
 if __name__ == "__main__":
-    _, name, shutdown = sys.argv
+    _, kind, shutdown, child_shutdown = sys.argv
     actors.run.MARGIN = 0.3
     config = TroupeConfig(
-        node=NodeConfig(name=name),
+        node=NodeConfig(name=kind),
         supervision=SupervisionConfig(shutdown=float(shutdown), kill_grace=0.2),
     )
-    sys.exit(actors.run.run(config, lambda _config: troupe(*NODES[name])))
+    sys.exit(actors.run.run(config, lambda _config: troupe(NODES[kind], float(child_shutdown))))

@@ -71,8 +71,10 @@ def running(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) 
 
 
 @contextmanager
-def node(name: str, folder: Path, *, shutdown: float = 10.0) -> Iterator[Running]:
-    with running(NODES, name, str(shutdown), cwd=folder) as process:
+def node(
+    kind: str, folder: Path, *, shutdown: float = 10.0, child_shutdown: float = 5.0
+) -> Iterator[Running]:
+    with running(NODES, kind, str(shutdown), str(child_shutdown), cwd=folder) as process:
         yield process
 
 
@@ -91,15 +93,21 @@ def test_a_signal_stops_the_tree_in_reverse_start_order(
         process.wait_for("node plain is running")
         process.send(number)
         assert process.rest()[0] == ExitCode.STOPPED
-        first, *others = process.said
-        assert [first, *others[:2]] == ["a starts", "b starts", "c starts"]
-        assert others[2].startswith(f"node plain is running (pid {process.process.pid})")
-        assert others[3:] == ["c stops", "b begins to stop", "b stops", "a stops"]
+        assert process.said == [
+            "first starts",
+            "second starts",
+            "third starts",
+            f"node plain is running (pid {process.process.pid}); Ctrl-C or SIGTERM stops it",
+            "third stops",
+            "second begins to stop",
+            "second stops",
+            "first stops",
+        ]
         assert dumps(tmp_path) == []
 
 
 def test_a_signal_while_the_node_starts_stops_what_has_started(tmp_path: Path) -> None:
-    with node("unready", tmp_path) as process:
+    with node("unready", tmp_path, child_shutdown=0.2) as process:
         process.wait_for("second begins to start")
         process.send(signal.SIGTERM)
         assert process.rest()[0] == ExitCode.STOPPED
@@ -109,7 +117,15 @@ def test_a_signal_while_the_node_starts_stops_what_has_started(tmp_path: Path) -
 def test_what_takes_longer_than_its_shutdown_time_is_cut_off_and_the_rest_stops_in_order(
     tmp_path: Path,
 ) -> None:
-    with node("endless", tmp_path, shutdown=0.3) as process:
+    with node("endless", tmp_path, child_shutdown=0.2) as process:
+        process.wait_for("is running")
+        process.send(signal.SIGTERM)
+        assert process.rest()[0] == ExitCode.STOPPED
+        assert process.said[-3:] == ["second begins to stop", "second is cut off", "first stops"]
+
+
+def test_what_is_left_when_the_shutdown_time_of_the_tree_is_over_is_cut_off(tmp_path: Path) -> None:
+    with node("endless", tmp_path, shutdown=0.2) as process:
         process.wait_for("is running")
         process.send(signal.SIGTERM)
         assert process.rest()[0] == ExitCode.STOPPED
@@ -121,7 +137,7 @@ def test_what_takes_longer_than_its_shutdown_time_is_cut_off_and_the_rest_stops_
 
 @both_signals
 def test_a_second_signal_cuts_off_at_once(number: signal.Signals, tmp_path: Path) -> None:
-    with node("endless", tmp_path, shutdown=60) as process:
+    with node("endless", tmp_path, shutdown=60, child_shutdown=60) as process:
         process.wait_for("is running")
         process.send(signal.SIGTERM)
         process.wait_for("second begins to stop")
@@ -168,8 +184,8 @@ def test_the_stack_of_a_handler_that_never_returns_is_told(tmp_path: Path) -> No
 
 
 def test_a_thread_that_never_comes_back_is_left_behind_by_name(tmp_path: Path) -> None:
-    with node("blocked", tmp_path, shutdown=0.2) as process:
-        process.wait_for("blocked blocks")
+    with node("blocked", tmp_path, child_shutdown=0.2) as process:
+        process.wait_for("second blocks")
         process.send(signal.SIGTERM)
         code, err = process.rest()
         assert code == ExitCode.LEFT_BEHIND
@@ -185,7 +201,7 @@ def test_a_node_whose_root_gives_up_leaves_a_crash_dump(tmp_path: Path) -> None:
     with node("crashing", tmp_path) as process:
         code, err = process.rest()
         assert code == ExitCode.FAILED
-        assert "troupe: node crashing failed: the node failed: the root supervisor gave up" in err
+        assert "troupe: node crashing failed: the root supervisor gave up" in err
         (dump,) = dumps(tmp_path)
         assert str(dump.name) in err
         assert "a fault of the test's" in dump.read_text()

@@ -1,4 +1,4 @@
-"""The Markdown documents of this repository, as far as tests look at them: fences, links, headings."""
+"""The Markdown documents of this repository, as tests see them: fences, links, headings, tables."""
 
 from __future__ import annotations
 

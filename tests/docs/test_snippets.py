@@ -18,8 +18,8 @@ import shlex
 import subprocess
 import sys
 import textwrap
-import tomllib
 import tokenize
+import tomllib
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -72,9 +72,7 @@ def test_a_program_in_the_documents_runs(
 def _run_here(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("snippet")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    code = compile(
-        block.source, str(block.document), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    )
+    code = compile(block.source, str(block.document), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     if code.co_flags & inspect.CO_COROUTINE:
         main: Callable[[], types.CoroutineType[object, object, object]] = types.FunctionType(
             code, vars(module)

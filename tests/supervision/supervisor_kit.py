@@ -1,4 +1,4 @@
-"""What the tests of supervisors share: a child that ends in any way, and a diary of what happened."""
+"""What tests of supervisors share: a child that ends in any way, a diary of what happened."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ from supervision import (
 )
 from supervision.messages import SHUTDOWN, ExitReason
 from supervision.testing import SystemUnderTest
-
-BOOM_PATTERN = "*"
 
 
 class Boom(Exception):
@@ -73,7 +71,7 @@ class Hang(Request[None]):
 
 
 @attrs.frozen
-class Refuses(Request[None]):
+class Crashes(Request[None]):
     """An ask that fails."""
 
 
@@ -117,7 +115,7 @@ class Child(Actor[Any]):
         if diary.fails(f"{name} __init__"):
             raise Boom("__init__")
 
-    def on_start(self) -> None:
+    def on_start(self) -> Any:
         if self.diary.fails(f"{self.name} on_start"):
             raise Boom("on_start")
         self.diary.write(f"+{self.name}")
@@ -152,7 +150,7 @@ class Child(Actor[Any]):
             case Way.TIMER:
                 self.send_after(0.1, End(Way.HANDLER))
             case Way.PIPED:
-                self.pipe(self.ref.ask(Refuses()), to=End)
+                self.pipe(self.ref.ask(Crashes()), to=lambda _: End(Way.RETURNS))
 
     @handles
     async def on_end_slowly(self, message: EndSlowly) -> None:
@@ -172,12 +170,47 @@ class Child(Actor[Any]):
         await trio.sleep_forever()
 
     @handles
-    def on_refuses(self, message: Refuses) -> None:
+    def on_crashes(self, message: Crashes) -> None:
         raise Boom("asked")
 
     async def _fail(self) -> None:
         await trio.sleep(0.1)
         raise Boom("task")
+
+
+class SlowToStop(Child):
+    """Takes its time in `on_stop`."""
+
+    def __init__(self, name: str, diary: Diary, seconds: float) -> None:
+        super().__init__(name, diary)
+        self.seconds = seconds
+
+    async def on_stop(self) -> None:
+        await trio.sleep(self.seconds)
+        self.diary.write(f"-{self.name}")
+
+
+class SlowToStart(Child):
+    """Takes its time in `on_start`."""
+
+    def __init__(self, name: str, diary: Diary, seconds: float) -> None:
+        super().__init__(name, diary)
+        self.seconds = seconds
+
+    async def on_start(self) -> None:
+        self.diary.write(f"~{self.name}")
+        await trio.sleep(self.seconds)
+        self.diary.write(f"+{self.name}")
+
+
+def slow_to_stop(name: str, diary: Diary, seconds: float, **more: Any) -> ChildSpec[Any]:
+    """A spec of a `SlowToStop`."""
+    return ChildSpec(name, partial(SlowToStop, name, diary, seconds), **more)
+
+
+def slow_to_start(name: str, diary: Diary, seconds: float, **more: Any) -> ChildSpec[Any]:
+    """A spec of a `SlowToStart`."""
+    return ChildSpec(name, partial(SlowToStart, name, diary, seconds), **more)
 
 
 def child(name: str, diary: Diary, restart: Restart = Restart.PERMANENT, **more: Any) -> Any:

@@ -29,9 +29,7 @@ RESTARTED = {
 
 
 def comes_back(restart: Restart, way: Way) -> bool:
-    return restart is Restart.PERMANENT or (
-        restart is Restart.TRANSIENT and way not in NORMAL_WAYS
-    )
+    return restart is Restart.PERMANENT or (restart is Restart.TRANSIENT and way not in NORMAL_WAYS)
 
 
 @pytest.mark.parametrize("way", Way, ids=lambda way: way.name)

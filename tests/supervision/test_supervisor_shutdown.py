@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -10,19 +12,19 @@ import trio
 from trio.testing import MockClock
 
 from supervision import (
-    Actor,
     ActorStopped,
     ChildSpec,
+    Refused,
     Restart,
-    StartFailed,
     Strategy,
     StuckTask,
     SupervisionConfig,
     Supervisor,
+    System,
     handles,
     open_system,
 )
-from supervision.events import ActorEnded, ActorStuck
+from supervision.events import ActorEnded, ActorStuck, Subscription
 from supervision.messages import How
 from supervision.testing import SystemUnderTest
 from tests.supervision.supervisor_kit import (
@@ -34,33 +36,10 @@ from tests.supervision.supervisor_kit import (
     Way,
     child,
     pause,
+    slow_to_start,
+    slow_to_stop,
     supervise,
 )
-
-
-class SlowToStop(Child):
-    """Takes its time in `on_stop`."""
-
-    def __init__(self, name: str, diary: Diary, seconds: float) -> None:
-        super().__init__(name, diary)
-        self.seconds = seconds
-
-    async def on_stop(self) -> None:
-        await trio.sleep(self.seconds)
-        self.diary.write(f"-{self.name}")
-
-
-class SlowToStart(Child):
-    """Takes its time in `on_start`."""
-
-    def __init__(self, name: str, diary: Diary, seconds: float) -> None:
-        super().__init__(name, diary)
-        self.seconds = seconds
-
-    async def on_start(self) -> None:
-        self.diary.write(f"~{self.name}")
-        await trio.sleep(self.seconds)
-        self.diary.write(f"+{self.name}")
 
 
 class Shielded(Child):
@@ -83,35 +62,26 @@ class Shielded(Child):
             self.diary.write(f".{self.name}")
 
 
-def slow_to_stop(name: str, diary: Diary, seconds: float, **more: Any) -> Any:
-    return ChildSpec(name, partial(SlowToStop, name, diary, seconds), **more)
-
-
-def slow_to_start(name: str, diary: Diary, seconds: float, **more: Any) -> Any:
-    return ChildSpec(name, partial(SlowToStart, name, diary, seconds), **more)
-
-
 def shielded(name: str, diary: Diary, seconds: float, **more: Any) -> Any:
     return ChildSpec(name, partial(Shielded, name, diary, seconds), **more)
 
 
-@pytest.fixture
-def ends() -> dict[str, How]:
-    """Filled by `watch_ends`: how each actor ended last, by path."""
-    return {}
+async def how_each_ended(endings: Subscription[ActorEnded]) -> dict[str, How]:
+    """By path, what the events so far say of its last end."""
+    events = [await anext(endings) for _ in range(len(endings))]
+    return {event.path: event.reason.how for event in events}
 
 
-def watch_ends(system: System, ends: dict[str, How]) -> None:
-    """Write down how actors end, from now on."""
-
-    def ended(event: ActorEnded) -> None:
-        ends[event.path] = event.reason.how
-
-    watches.append(system.events._attached(ActorEnded, ended))
-    watches[-1].__enter__()
-
-
-watches: list[Any] = []
+@asynccontextmanager
+async def leaving_behind(*stuck: str) -> AsyncIterator[System]:
+    """A system at whose end `StuckTask` must name these."""
+    try:
+        async with open_system(SupervisionConfig(kill_grace=1.0)) as system:
+            yield system
+    except StuckTask as error:
+        assert set(error.stuck) == set(stuck)
+    else:
+        pytest.fail("nothing was left behind")
 
 
 # -- order and deadlines -----------------------------------------------------------------
@@ -131,78 +101,81 @@ async def test_children_stop_in_reverse_start_order_one_after_the_other(
 
 
 async def test_each_child_has_its_own_shutdown_time(system: SystemUnderTest) -> None:
-    ends = ends_of(system)
-    diary = Diary()
-    specs = [
-        slow_to_stop("a", diary, 1.0, shutdown=1.5),
-        slow_to_stop("b", diary, 1.0, shutdown=0.5),
-        slow_to_stop("c", diary, 7.0),  # more than the 5 s an actor has if its spec is silent
-        slow_to_stop("d", diary, 100.0, shutdown="infinity"),
-    ]
-    await supervise(system, specs)
-    started = system.now
-    diary.take()
-    await system.stop("/sup")
-    assert diary.take() == ["-d", "-a"]
-    assert system.now - started == pytest.approx(100 + 5 + 0.5 + 1)
-    assert ends == {
-        "/sup/d": How.SHUTDOWN,
-        "/sup/c": How.KILLED,
-        "/sup/b": How.KILLED,
-        "/sup/a": How.SHUTDOWN,
-        "/sup": How.SHUTDOWN,
-    }
+    with system.events.subscribe(ActorEnded) as endings:
+        diary = Diary()
+        specs = [
+            slow_to_stop("a", diary, 1.0, shutdown=1.5),
+            slow_to_stop("b", diary, 1.0, shutdown=0.5),
+            slow_to_stop("c", diary, 7.0),  # more than the 5 s an actor has if its spec is silent
+            slow_to_stop("d", diary, 100.0, shutdown="infinity"),
+        ]
+        await supervise(system, specs)
+        started = system.now
+        diary.take()
+        await system.stop("/sup")
+        assert diary.take() == ["-d", "-a"]
+        assert system.now - started == pytest.approx(100 + 5 + 0.5 + 1)
+        assert await how_each_ended(endings) == {
+            "/sup/d": How.SHUTDOWN,
+            "/sup/c": How.KILLED,
+            "/sup/b": How.KILLED,
+            "/sup/a": How.SHUTDOWN,
+            "/sup": How.SHUTDOWN,
+        }
 
 
 async def test_brutal_is_at_once_and_without_on_stop(system: SystemUnderTest) -> None:
-    ends = ends_of(system)
-    diary = Diary()
-    await supervise(system, [child("a", diary), child("b", diary, shutdown="brutal")])
-    started = system.now
-    diary.take()
-    await system.stop("/sup")
-    assert system.now == started
-    assert diary.take() == ["-a"]
-    assert ends["/sup/b"] is How.KILLED
+    with system.events.subscribe(ActorEnded) as endings:
+        diary = Diary()
+        await supervise(system, [child("a", diary), child("b", diary, shutdown="brutal")])
+        started = system.now
+        diary.take()
+        await system.stop("/sup")
+        assert system.now == started
+        assert diary.take() == ["-a"]
+        ends = await how_each_ended(endings)
+        assert ends["/sup/b"] is How.KILLED
 
 
 async def test_an_async_handler_may_finish_within_the_shutdown_time(
     system: SystemUnderTest,
 ) -> None:
-    ends = ends_of(system)
-    diary = Diary()
-    await supervise(system, [child("a", diary, shutdown=2.0)])
-    answer = system.ref("/sup/a").ask(Hang(), timeout=100)
-    queued = system.ref("/sup/a").ask(Life(), timeout=100)
-    await system.settle()
-    started = system.now
-    await system.stop("/sup")
-    assert system.now - started == pytest.approx(2.0)
-    assert ends["/sup/a"] is How.KILLED
-    with pytest.raises(ActorStopped):
-        await answer
-    with pytest.raises(ActorStopped):
-        await queued
+    with system.events.subscribe(ActorEnded) as endings:
+        diary = Diary()
+        await supervise(system, [child("a", diary, shutdown=2.0)])
+        answer = system.ref("/sup/a").ask(Hang(), timeout=100)
+        queued = system.ref("/sup/a").ask(Life(), timeout=100)
+        await system.settle()
+        started = system.now
+        await system.stop("/sup")
+        assert system.now - started == pytest.approx(2.0)
+        ends = await how_each_ended(endings)
+        assert ends["/sup/a"] is How.KILLED
+        with pytest.raises(ActorStopped):
+            await answer
+        with pytest.raises(ActorStopped):
+            await queued
 
 
 async def test_a_killed_sibling_is_started_again_with_the_others(system: SystemUnderTest) -> None:
     system.expect_crash("/sup/a")
-    ends = ends_of(system)
-    diary = Diary()
-    specs = [child("a", diary), child("b", diary, shutdown=1.0), child("c", diary)]
-    await supervise(system, specs, Strategy.ONE_FOR_ALL)
-    hanging = system.ref("/sup/b").ask(Hang(), timeout=100)
-    await system.settle()
-    diary.take()
-    system.ref("/sup/a").tell(End(Way.HANDLER))
-    await system.settle()
-    assert diary.take() == ["!a", "-c"]  # b will not stop
-    await pause(1.0)
-    assert ends["/sup/b"] is How.KILLED
-    assert diary.take() == ["+a", "+b", "+c"]
-    with pytest.raises(ActorStopped):
-        await hanging
-    assert await system.ref("/sup/b").ask(Life()) == 2
+    with system.events.subscribe(ActorEnded) as endings:
+        diary = Diary()
+        specs = [child("a", diary), child("b", diary, shutdown=1.0), child("c", diary)]
+        await supervise(system, specs, Strategy.ONE_FOR_ALL)
+        hanging = system.ref("/sup/b").ask(Hang(), timeout=100)
+        await system.settle()
+        diary.take()
+        system.ref("/sup/a").tell(End(Way.HANDLER))
+        await system.settle()
+        assert diary.take() == ["!a", "-c"]  # b will not stop
+        await pause(1.0)
+        ends = await how_each_ended(endings)
+        assert ends["/sup/b"] is How.KILLED
+        assert diary.take() == ["+a", "+b", "+c"]
+        with pytest.raises(ActorStopped):
+            await hanging
+        assert await system.ref("/sup/b").ask(Life()) == 2
 
 
 @pytest.mark.parametrize("restart", Restart, ids=lambda restart: restart.value)
@@ -221,21 +194,22 @@ async def test_a_killed_temporary_sibling_is_forgotten(
 async def test_a_supervisor_out_of_time_has_all_its_children_cut_off_at_once(
     system: SystemUnderTest,
 ) -> None:
-    ends = ends_of(system)
-    diary = Diary()
-    inner = ChildSpec(
-        "inner",
-        partial(Supervisor, [slow_to_stop(n, diary, 3.0) for n in "abc"]),
-        shutdown=4.0,
-    )
-    await supervise(system, [inner])
-    diary.take()
-    started = system.now
-    await system.stop("/sup")
-    assert system.now - started == pytest.approx(4.0)
-    assert diary.take() == ["-c"]
-    assert ends["/sup/inner/c"] is How.SHUTDOWN
-    assert ends["/sup/inner/b"] is ends["/sup/inner/a"] is ends["/sup/inner"] is How.KILLED
+    with system.events.subscribe(ActorEnded) as endings:
+        diary = Diary()
+        inner = ChildSpec(
+            "inner",
+            partial(Supervisor, [slow_to_stop(n, diary, 3.0) for n in "abc"]),
+            shutdown=4.0,
+        )
+        await supervise(system, [inner])
+        diary.take()
+        started = system.now
+        await system.stop("/sup")
+        assert system.now - started == pytest.approx(4.0)
+        assert diary.take() == ["-c"]
+        ends = await how_each_ended(endings)
+        assert ends["/sup/inner/c"] is How.SHUTDOWN
+        assert ends["/sup/inner/b"] is ends["/sup/inner/a"] is ends["/sup/inner"] is How.KILLED
 
 
 async def test_a_supervisor_has_no_bound_of_its_own_unless_it_is_given_one(
@@ -291,7 +265,7 @@ async def test_a_child_that_starts_for_ever_is_cut_off_in_its_shutdown_time(
     async def spawn() -> None:
         try:
             await supervise(system, specs)
-        except StartFailed as error:
+        except Refused as error:
             refused.append(error)
 
     async with trio.open_nursery() as nursery:
@@ -315,7 +289,7 @@ async def test_a_child_told_to_stop_while_it_starts_stops_once_it_has(
     specs = [child("a", diary), slow_to_start("b", diary, 3.0), child("c", diary)]
 
     async def spawn() -> None:
-        with pytest.raises(StartFailed):
+        with pytest.raises(Refused):
             await supervise(system, specs)
 
     async with trio.open_nursery() as nursery:
@@ -354,19 +328,16 @@ async def test_what_will_not_end_is_fenced_reported_and_raised(
     autojump_clock: MockClock,
 ) -> None:
     diary = Diary()
-    stuck: list[str] = []
-    with pytest.raises(StuckTask) as raised:
-        async with open_system(SupervisionConfig(kill_grace=1.0)) as system:
-            system.events._attached(ActorStuck, lambda e: stuck.append(e.path)).__enter__()
-            specs = [child("a", diary), shielded("b", diary, 60.0, shutdown=2.0)]
-            await system.spawn(Supervisor, specs, path="/sup")
-            diary.take()
-            started = system.now
+    async with leaving_behind("/sup/b task 'work'") as system:
+        specs = [child("a", diary), shielded("b", diary, 60.0, shutdown=2.0)]
+        await system.spawn(Supervisor, specs, path="/sup")
+        diary.take()
+        started = system.now
+        with system.events.subscribe(ActorStuck) as stuck:
             await system.stop("/sup")
-            assert system.now - started == pytest.approx(3.0)  # 2 to stop, 1 of grace
-            assert diary.take() == ["-b", "-a"]
-            assert stuck == ["/sup/b"]
-    assert raised.value.stuck == ("/sup/b task 'work'",)
+            assert (await anext(stuck)).path == "/sup/b"
+        assert system.now - started == pytest.approx(3.0)  # 2 to stop, 1 of grace
+        assert diary.take() == ["-b", "-a"]
     assert diary.take() == [".b"]  # trio cannot abandon a task, so the block waited for it
 
 
@@ -374,18 +345,17 @@ async def test_a_fenced_child_is_replaced_and_its_late_end_disturbs_nobody(
     autojump_clock: MockClock,
 ) -> None:
     diary = Diary()
-    with pytest.raises(StuckTask):
-        async with open_system(SupervisionConfig(kill_grace=1.0)) as system:
-            specs = [child("a", diary), shielded("b", diary, 20.0, shutdown=1.0)]
-            await system.spawn(Supervisor, specs, Strategy.ONE_FOR_ALL, path="/sup")
-            b = system.ref("/sup/b")
-            system.ref("/sup/a").tell(End(Way.HANDLER))
-            await pause(3.0)
-            assert await b.ask(Life()) == 2
-            diary.take()
-            await pause(30.0)  # meanwhile the first life's task has ended
-            assert diary.take() == [".b"]
-            assert await b.ask(Life()) == 2
+    async with leaving_behind("/sup/b task 'work'") as system:
+        specs = [child("a", diary), shielded("b", diary, 20.0, shutdown=1.0)]
+        await system.spawn(Supervisor, specs, Strategy.ONE_FOR_ALL, path="/sup")
+        b = system.ref("/sup/b")
+        system.ref("/sup/a").tell(End(Way.HANDLER))
+        await pause(3.0)
+        assert await b.ask(Life()) == 2
+        diary.take()
+        await pause(30.0)  # meanwhile the first life's task has ended
+        assert diary.take() == [".b"]
+        assert await b.ask(Life()) == 2
 
 
 class HangsInHook(Child):
@@ -401,18 +371,17 @@ async def test_a_fenced_hook_that_ends_late_leaves_the_next_life_alone(
     autojump_clock: MockClock,
 ) -> None:
     diary = Diary()
-    with pytest.raises(StuckTask):
-        async with open_system(SupervisionConfig(kill_grace=1.0)) as system:
-            b = ChildSpec("b", partial(HangsInHook, "b", diary), shutdown=1.0)
-            specs = [child("a", diary), b]
-            await system.spawn(Supervisor, specs, Strategy.ONE_FOR_ALL, path="/sup")
-            ref = system.ref("/sup/b")
-            system.ref("/sup/a").tell(End(Way.HANDLER))
-            await pause(3.0)
-            assert await ref.ask(Life()) == 2
-            await pause(30.0)
-            assert "late b 1" in diary.take()
-            assert await ref.ask(Life()) == 2
+    async with leaving_behind("/sup/b task 'handlers'") as system:
+        b = ChildSpec("b", partial(HangsInHook, "b", diary), shutdown=1.0)
+        specs = [child("a", diary), b]
+        await system.spawn(Supervisor, specs, Strategy.ONE_FOR_ALL, path="/sup")
+        ref = system.ref("/sup/b")
+        system.ref("/sup/a").tell(End(Way.HANDLER))
+        await pause(3.0)
+        assert await ref.ask(Life()) == 2
+        await pause(30.0)
+        assert "late b 1" in diary.take()
+        assert await ref.ask(Life()) == 2
 
 
 class HangsInHandler(Child):
@@ -427,26 +396,25 @@ async def test_a_fenced_handler_answers_nobody_and_leaves_the_next_life_alone(
     autojump_clock: MockClock,
 ) -> None:
     diary = Diary()
-    with pytest.raises(StuckTask):
-        async with open_system(SupervisionConfig(kill_grace=1.0)) as system:
-            b = ChildSpec("b", partial(HangsInHandler, "b", diary), shutdown=1.0)
-            specs = [child("a", diary), b]
-            await system.spawn(Supervisor, specs, Strategy.ONE_FOR_ALL, path="/sup")
-            ref = system.ref("/sup/b")
-            in_hand = ref.ask(Hang(), timeout=100)
-            await pause(0)
-            system.ref("/sup/a").tell(End(Way.HANDLER))
-            await pause(3.0)
-            with pytest.raises(ActorStopped):
-                await in_hand
-            second = ref.ask(Hang(), timeout=100)
-            await pause(16.0)
-            assert not second.done  # the first life's handler must not unpause the second's
-            queued = ref.ask(Life(), timeout=100)
-            await pause(1.5)
-            assert "late b 1" in diary.take()
-            assert not queued.done
-            assert await queued == 2
+    async with leaving_behind("/sup/b task 'handlers'") as system:
+        b = ChildSpec("b", partial(HangsInHandler, "b", diary), shutdown=1.0)
+        specs = [child("a", diary), b]
+        await system.spawn(Supervisor, specs, Strategy.ONE_FOR_ALL, path="/sup")
+        ref = system.ref("/sup/b")
+        in_hand = ref.ask(Hang(), timeout=100)
+        await pause(0)
+        system.ref("/sup/a").tell(End(Way.HANDLER))
+        await pause(3.0)
+        with pytest.raises(ActorStopped):
+            await in_hand
+        second = ref.ask(Hang(), timeout=100)
+        await pause(16.0)
+        assert not second.done  # the first life's handler must not unpause the second's
+        queued = ref.ask(Life(), timeout=100)
+        await pause(1.5)
+        assert "late b 1" in diary.take()
+        assert not queued.done
+        assert await queued == 2
 
 
 async def test_a_crash_with_a_task_that_will_not_end_is_fenced_too(
@@ -454,14 +422,13 @@ async def test_a_crash_with_a_task_that_will_not_end_is_fenced_too(
 ) -> None:
     """Nobody has told it to stop, so no shutdown time runs; it must come back all the same."""
     diary = Diary()
-    with pytest.raises(StuckTask):
-        async with open_system(SupervisionConfig(kill_grace=1.0)) as system:
-            specs = [shielded("b", diary, 600.0, shutdown=2.0)]
-            await system.spawn(Supervisor, specs, path="/sup")
-            ref = system.ref("/sup/b")
-            ref.tell(End(Way.HANDLER))
-            await pause(3.1)
-            assert await ref.ask(Life()) == 2
+    async with leaving_behind("/sup/b task 'work'") as system:
+        specs = [shielded("b", diary, 600.0, shutdown=2.0)]
+        await system.spawn(Supervisor, specs, path="/sup")
+        ref = system.ref("/sup/b")
+        ref.tell(End(Way.HANDLER))
+        await pause(3.1)
+        assert await ref.ask(Life()) == 2
 
 
 async def test_a_stuck_supervisor_with_a_stuck_child_ends_all_the_same(
@@ -477,16 +444,12 @@ async def test_a_stuck_supervisor_with_a_stuck_child_ends_all_the_same(
             with trio.CancelScope(shield=True):
                 await trio.sleep(60.0)
 
-    with pytest.raises(StuckTask) as raised:
-        async with open_system(SupervisionConfig(kill_grace=1.0)) as system:
-            specs = [shielded("b", diary, 60.0)]
-            await system.start_child(
-                ChildSpec("sup", partial(Manager, specs), shutdown="brutal")
-            )
-            started = system.now
-            await system.stop("/sup")
-            assert system.now - started < 10
-    assert set(raised.value.stuck) == {"/sup/b task 'work'", "/sup task 'manage'"}
+    async with leaving_behind("/sup/b task 'work'", "/sup task 'manage'") as system:
+        specs = [shielded("b", diary, 60.0)]
+        await system.start_child(ChildSpec("sup", partial(Manager, specs), shutdown="brutal"))
+        started = system.now
+        await system.stop("/sup")
+        assert system.now - started < 10
 
 
 async def test_the_whole_tree_stops_within_the_roots_time(autojump_clock: MockClock) -> None:
@@ -510,5 +473,5 @@ async def test_the_tree_stops_in_order_when_the_block_is_cancelled(
                 Supervisor, [slow_to_stop(n, diary, 2.0) for n in "abc"], path="/sup"
             )
             await trio.sleep_forever()
-    assert diary.take() == ["-c", "-b", "-a"]
+    assert diary.take()[3:] == ["-c", "-b", "-a"]
     assert trio.current_time() == pytest.approx(7.0)
