@@ -47,4 +47,4 @@ async def test_the_heating_is_off_after_an_hour(system: SystemUnderTest) -> None
     thermostat.tell(Temperature(17.5))
     assert await boiler.expect(Heat) == Heat(on=True)
     await boiler.expect_nothing(within=3500.0)  # takes no time: the clock is virtual
-    assert await boiler.expect(Heat, within=100.0) == Heat(on=False)
+    assert await boiler.expect(Heat, within=200.0) == Heat(on=False)

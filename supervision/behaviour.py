@@ -29,10 +29,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 _MARK = "__handles__"
 
 
+@overload  # first, because a class is callable too
+def handles(*message_types: type) -> Callable[[F], F]: ...
 @overload
 def handles(handler: F, /) -> F: ...
-@overload
-def handles(*message_types: type) -> Callable[[F], F]: ...
 def handles(*args: Any) -> Any:
     """Mark a method as the handler of a message type.
 
@@ -155,7 +155,8 @@ def table_of(cls: type[ActorContract], base: type[Any]) -> Table:
 def _mark(cls: type, name: str) -> tuple[type, ...] | None:
     """What `@handles` says of a method, or else of the method that it overrides."""
     for owner in cls.__mro__:
-        mark = getattr(owner.__dict__.get(name), _MARK, None)
+        method = owner.__dict__.get(name)
+        mark = getattr(getattr(method, "__func__", method), _MARK, None)
         if mark is not None:
             types_: tuple[type, ...] = mark
             return types_
@@ -264,8 +265,8 @@ def _flatten(cls: type, function: Callable[..., Any], annotation: Any) -> Sequen
 
 def _refuse_mutable(cls: type, message_type: type) -> None:
     """Messages are shared between actors, so a message class that can change is a fault."""
-    # Frozen classes forbid `del` too, while `attrs.define` has a `__setattr__` of its own as soon as
-    # a field has a validator.
+    # Frozen classes forbid `del` too. `__setattr__` would not tell: `attrs.define` makes one as soon
+    # as a field has a validator.
     if message_type.__delattr__ is not object.__delattr__:
         return
     if attrs.has(message_type):

@@ -11,6 +11,7 @@ the middle of a state change.
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,15 @@ class Dispatcher:
         """Dispatch for ever; run by the node under its shield."""
         node = self.node
         node.dispatcher = trio.lowlevel.current_task()
+        # Tasks that handlers start inherit the context they run in, so a slice that runs in
+        # another task runs in a copy of the dispatcher's context.
+        run_here = copy_context().run
+
+        def lend() -> None:
+            if not node.asleep and node.current is IDLE:
+                run_here(self.slice)
+
+        node.lend = lend
         urgent, realtime, ordinary = node.urgent, node.realtime, node.ordinary
         while True:
             if not (urgent or realtime or ordinary):

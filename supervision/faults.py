@@ -38,7 +38,7 @@ class FaultKind(enum.Enum):
     """It is handled twice in a row; the second time it is told, not asked."""
 
 
-class InjectedFault(Exception):  # noqa: N818  said in the crash report, where it reads well
+class InjectedFault(Exception):
     """A crash that was ordered by `system.inject(...)`."""
 
 

@@ -270,9 +270,7 @@ class _Foreigner:
             self._dying = True
             return True
         self.give_up("stopped without an answer")
-        watchers, self.watchers = self.watchers, []
-        for on_gone in watchers:
-            on_gone(NORMAL)
+        self._tell_watchers()
         return False
 
     def give_up_late(self) -> None:
@@ -286,11 +284,16 @@ class _Foreigner:
 
     def watch(self, on_gone: Callable[[ExitReason], None]) -> None:
         """Call back once it is gone; at once if it is."""
-        if not self.actor.is_alive():
-            on_gone(NORMAL)
-            return
         self.watchers.append(on_gone)
-        self._be_looked_at()
+        if self.actor.is_alive():
+            self._be_looked_at()
+        else:
+            self._tell_watchers()
+
+    def _tell_watchers(self) -> None:
+        watchers, self.watchers = self.watchers, []
+        for on_gone in watchers:
+            on_gone(NORMAL)
 
     def unwatch(self, on_gone: Callable[[ExitReason], None]) -> None:
         """Take a `watch` back. Harmless if it has fired."""

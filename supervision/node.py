@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("troupe.supervision")
 
 
+def _nothing() -> None:
+    """There is no dispatcher yet."""
+
+
 class Node:
     """The shared state of one running actor system. Loop thread only, unless a method says so."""
 
@@ -62,6 +66,8 @@ class Node:
         self.ordinary: deque[Cell] = deque()
         self.asleep = False
         self.dispatcher: trio.lowlevel.Task | None = None
+        self.lend: Callable[[], None] = _nothing
+        """Run a slice in the calling task, which is about to wait; set by the dispatcher."""
         self.current: Envelope = IDLE
         """What the handler that runs now handles; `IDLE` while none does."""
         self.running: Cell | None = None
@@ -80,6 +86,8 @@ class Node:
         """What observes messages, if anything does."""
         self.rings: dict[str, int] = {}
         """How many last messages actors keep, by path pattern; a later pattern overrides."""
+        self.watched = True
+        """A watchdog is to be started."""
         self.watchdog: Watchdog | None = None
         self.on_close: list[Callable[[], None]] = []
         """What else ends with the node: recorders, the watchdog."""

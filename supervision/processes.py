@@ -195,15 +195,14 @@ class WorkerProcess:
     def close(self) -> None:
         """Have the process end; at once if the actor was killed."""
         self._closing = self._interrupted = True
-        killed = self.life.ending is not None and self.life.ending.how is How.KILLED
         self._process.finish()
-        if killed:
+        if self.life.killed:
             self._process.kill()
         elif self._patience is None:
             node = self.cell.node
-            self._patience = node.timers.call_at(
-                node.time() + patience(self.cell), self._process.kill
-            )
+            # Before the life would leave it behind: a process need not be.
+            due = node.time() + patience(self.cell) - node.config.kill_grace / 2
+            self._patience = node.timers.call_at(due, self._process.kill)
         self._hold_clock()
 
     def abandon(self) -> None:

@@ -146,6 +146,7 @@ class ActorRef(Generic[M_contra]):
         here = acting.get()
         return here.envelope[0] if here is not None else 0
 
+    @enable_ki_protection
     async def send(
         self,
         message: M_contra,

@@ -254,11 +254,23 @@ class Reply(pykka.Future[T], Generic[T]):
             return self.result()
         actor = acting.get(None)
         if actor is None:
-            await self._wait_settled()
+            await self._wait_here()
         else:
             with actor.waiting_for(self._target, self._patience):
-                await self._wait_settled()
+                await self._wait_here()
         return self.result()
+
+    async def _wait_here(self) -> None:
+        """Wait on the node's own loop, after lending the dispatcher this task for a slice.
+
+        What is asked for is often done in that slice, which saves two switches between tasks.
+        """
+        if self._node is not None:
+            self._node.lend()
+            if self.done:
+                await trio.lowlevel.checkpoint()
+                return
+        await self._wait_settled()
 
     async def _wait_on_another_loop(self, node: Node) -> None:
         """The node runs on one trio loop, the waiting task on another (two nodes in a process)."""

@@ -25,17 +25,19 @@ from supervision.dispatcher import Dispatcher
 from supervision.errors import NodeFailed, NoSuchActor, StuckTask
 from supervision.events import DeadLetter, EventStream
 from supervision.foreign import ForeignRef
+from supervision.inside import LookingInside
 from supervision.life import Life
 from supervision.messages import SHUTDOWN, ExitReason
 from supervision.node import Node
 from supervision.ref import ActorRef
 from supervision.spec import ChildSpec, Exhausted, Restart
 from supervision.supervisor import DynamicSupervisor, RestartChild, StartChild, TerminateChild
+from supervision.watchdog import start_watching
 
 M = TypeVar("M")
 
 
-class System:
+class System(LookingInside):
     """A running actor system: spawn actors, find them, look inside. Loop thread only."""
 
     def __init__(self, node: Node) -> None:
@@ -302,6 +304,7 @@ def open_system(
     seed: int | None = None,
     dispatcher: Callable[[Node], Dispatcher] = Dispatcher,
     inline: bool = False,
+    watchdog: bool = True,
 ) -> AbstractAsyncContextManager[System]:
     """A running actor system; leaving the block stops every actor in it, in order.
 
@@ -310,7 +313,8 @@ def open_system(
         name: what the node is called in logs and reports.
         seed: for the jitter of back-offs, where a run must be repeatable.
         dispatcher: who runs the handlers; simulations bring their own.
-        inline: run BlockingActors on the loop, for simulations.
+        inline: run BlockingActors on the loop, for simulations; these have no watchdog either.
+        watchdog: see handlers that hold the loop, by a thread (watchdog.py).
 
     Raises:
         NodeFailed: the root supervisor gave up; the block was cancelled.
@@ -320,6 +324,7 @@ def open_system(
     def make_node() -> Node:
         node = Node(config or SupervisionConfig(), name, random.Random(seed))
         node.inline = inline
+        node.watched = watchdog and not inline
         return node
 
     return _OutOfReach(_open(make_node, dispatcher))
@@ -341,6 +346,8 @@ async def _open(
             try:
                 if interrupt is not None:
                     raise interrupt
+                if node.watched:
+                    start_watching(node)
                 yield System(node)
             finally:
                 interrupt = await root.stop()

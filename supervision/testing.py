@@ -12,7 +12,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from fnmatch import fnmatchcase
 from typing import Any, Generic, TypeVar
 
@@ -25,7 +25,7 @@ from supervision.behaviour import handles
 from supervision.config import SupervisionConfig
 from supervision.crashes import CrashReport
 from supervision.determinism import SeededDispatcher, deterministic_trio
-from supervision.events import DeadLetter
+from supervision.events import DeadLetter, DeadLetterReason
 from supervision.messages import Request
 from supervision.node import Node
 from supervision.observe import TraceEvent, TraceFilter
@@ -101,7 +101,9 @@ class SystemUnderTest(System):
         lines += [
             f"dead letter: {letter.message_type} to {letter.path} ({letter.reason.value})"
             for letter in self._letters
-            if not any(fnmatchcase(letter.path, path) for path in self._letter_rules)
+            # What a life that ended had arranged for itself is lost by that, and nobody's fault.
+            if letter.reason is not DeadLetterReason.STALE
+            and not any(fnmatchcase(letter.path, path) for path in self._letter_rules)
         ]
         return lines
 
@@ -134,18 +136,20 @@ async def system_under_test(
         Unexpected: crash reports, dead letters or leaks that nobody expected.
     """
     options.setdefault("seed", 0)
-    async with open_system(config, **options) as plain:
-        system = SystemUnderTest(plain._node)
-        _hold_clock(plain._node)
-        with (
-            plain.events._attached(CrashReport, system._crashes.append),
-            plain.events._attached(DeadLetter, system._letters.append),
-        ):
-            yield system
-            before_stop = tuple(system._unexpected())
-            system._letters.clear()
-            system._crashes.clear()
-    unexpected = [*before_stop, *system._unexpected(), *system._leaks()]
+    with ExitStack() as account:
+        async with open_system(config, **options) as plain:
+            system = SystemUnderTest(plain._node)
+            _hold_clock(plain._node)
+            # Crashes count to the very end; mail that still waits when the test is over does not.
+            account.enter_context(plain.events._attached(CrashReport, system._crashes.append))
+            with plain.events._attached(DeadLetter, system._letters.append):
+                try:
+                    yield system
+                except Exception as error:
+                    for line in system._unexpected():
+                        error.add_note(f"unexpected meanwhile: {line}")
+                    raise
+    unexpected = [*system._unexpected(), *system._leaks()]
     if unexpected:
         listing = "\n".join(f"- {line}" for line in unexpected)
         raise Unexpected(

@@ -64,7 +64,8 @@ class Watchdog:
         self._budget = node.config.handler_budget_ms / 1000
         self._not_live_after = node.config.not_live_after
         self._beat_period = min(0.5, self._not_live_after / 4)
-        self._stopping = threading.Event()
+        self._stop = threading.Lock()  # a lock that is never had is the cheapest way to sleep
+        self._stop.acquire()
         self._ages = MessageAges()
         # The message in hand: its id, and when it was first seen.
         self._id = 0
@@ -81,7 +82,7 @@ class Watchdog:
 
     def stop(self) -> None:
         """Watch no more; returns once the thread has ended."""
-        self._stopping.set()
+        self._stop.release()
         self._thread.join()
 
     @property
@@ -122,7 +123,7 @@ class Watchdog:
         quiet = 0
         last_turns = -1
         period = PERIOD
-        while not self._stopping.wait(period):
+        while not self._stop.acquire(timeout=period):
             now = perf_counter()
             self._watch_handler(now)
             self._watch_loop(now)

@@ -63,6 +63,14 @@ class WorkerActor(OffLoopActor[M], metaclass=_ConstructedInWorker):
 
     _construction: tuple[str, str, tuple[Any, ...], dict[str, Any]]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        place = binding.cell
+        if place is None or type(place) is Cell:
+            super().__init__(*args, **kwargs)
+        else:  # in the worker, where there is no cell but what stands for it (worker_main.py)
+            binding.cell = None
+            self._cell = place
+
     def _born(self, life: Life) -> None:
         if life.cell.node.inline:
             life.executor = InlineThread(life, self)

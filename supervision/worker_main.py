@@ -18,7 +18,6 @@ from importlib import import_module
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
-from supervision.behaviour import Table
 from supervision.binding import binding
 from supervision.errors import Refuse
 from supervision.frames import (
@@ -74,11 +73,6 @@ class Place(_Elsewhere):
         self.path = path
         self.node = _Node()
         self.ref = worker.ref_of((0, path))
-        self.actor: Any = None
-        self.table = Table()
-
-    def adopt(self, *_args: Any, **_kwargs: Any) -> None:
-        """Mailbox and lane are the node's business."""
 
     def deliver(self, message: Any, _cause: int = 0) -> None:
         """`self.stop()`."""
@@ -220,7 +214,7 @@ class Worker:
             self.say(Kind.REFUSED, (0.0, "Refused", reason))
             return
         self._place.node.set_time(now)
-        table = self._place.table
+        table = type(self._actor)._table()
         table.admits(type(message))
         started = time.perf_counter()
         try:

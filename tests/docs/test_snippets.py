@@ -2,7 +2,8 @@
 
 A `python` block is
 - a test file, run with pytest, if it holds a `def test_`;
-- a script, run by a Python of its own, if it asks for `__name__`;
+- a script, run by a Python of its own, if it asks whether it is `__main__`;
+- a module, if its first line is a comment with its file name: scripts after it may import it;
 - else a program of its own, run here; `await` may stand at its top level, as in `python -m trio`.
 
 What a `print(...)  # this` says in its comment must be printed, in that order.
@@ -24,17 +25,21 @@ import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cattrs
+import attrs
 import click
 import pytest
 import trio
 
+from actors.cli import main as troupe
+from actors.config import TroupeConfig, load_config
 from tests.docs.markdown import ROOT, Block, blocks, documents
 
 ALL = [block for document in documents() for block in blocks(document)]
 PYTHON = [block for block in ALL if block.language == "python"]
 TESTS = [block for block in PYTHON if re.search(r"^\s*(async )?def test_", block.text, re.M)]
 PROGRAMS = [block for block in PYTHON if block not in TESTS]
+
+FILE_NAME = re.compile(r"# (\w+\.py)\n")
 
 TO_READ = {"text", "mermaid", "ini", "systemd", "json", "dockerfile"}
 """Languages of blocks that nothing here can check."""
@@ -59,7 +64,7 @@ def test_a_program_in_the_documents_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    if "__name__" in block.text:
+    if _is_script(block):
         printed = _run_script(block, tmp_path)
     else:
         _run_here(block, monkeypatch)
@@ -82,7 +87,15 @@ def _run_here(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
         exec(code, vars(module))
 
 
+def _is_script(block: Block) -> bool:
+    return "if __name__ ==" in block.text
+
+
 def _run_script(block: Block, folder: Path) -> str:
+    for other in PYTHON:
+        named = FILE_NAME.match(other.text)
+        if named and other.document == block.document:
+            (folder / named[1]).write_text(other.text, encoding="utf-8")
     script = folder / "snippet.py"
     script.write_text(block.text, encoding="utf-8")
     done = subprocess.run(
@@ -150,9 +163,10 @@ def test_the_snippets_type_check_as_strictly_as_the_product(tmp_path: Path) -> N
     """One mypy run for all of them, each as the body of an async function."""
     files: list[str] = []
     for number, block in enumerate(PYTHON):
-        file = tmp_path / f"snippet_{number}.py"
+        named = FILE_NAME.match(block.text)
+        file = tmp_path / (named[1] if named else f"snippet_{number}.py")
         text = block.text
-        if block in PROGRAMS and "__name__" not in text:
+        if block in PROGRAMS and not named and not _is_script(block):
             body = textwrap.indent(text, "    ")
             text = f"async def snippet() -> None:  # {block.name}\n{body}"
         else:
@@ -218,9 +232,7 @@ def _problem_with(words: Sequence[str]) -> str | None:
 
 
 def _problem_with_troupe(arguments: Sequence[str]) -> str | None:
-    from actors.cli import main
-
-    command: click.Command = main
+    command: click.Command = troupe
     words = iter(arguments)
     for word in words:
         if word.startswith("-"):
@@ -255,13 +267,13 @@ def test_make_targets_named_in_running_text_exist(document: Path) -> None:
 # -- the rest ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("block", _of("toml"), ids=_names(_of("toml")))
-def test_configuration_in_the_documents_is_accepted(block: Block) -> None:
-    from actors.config import TroupeConfig
-
-    tree = tomllib.loads(block.text)
-    if {"node", "supervision"} & set(tree):
-        cattrs.Converter(forbid_extra_keys=True).structure(tree, TroupeConfig)
+def test_configuration_in_the_documents_is_accepted(tmp_path: Path) -> None:
+    sections = {field.name for field in attrs.fields(TroupeConfig)}
+    for block in _of("toml"):
+        if sections & set(tomllib.loads(block.text)):
+            file = tmp_path / "config.toml"
+            file.write_text(block.text, encoding="utf-8")
+            load_config(file)
 
 
 def test_no_block_escapes_the_tests() -> None:

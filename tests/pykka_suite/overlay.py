@@ -6,17 +6,20 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from importlib import import_module
 from itertools import count
-from typing import Any, cast
-
-import pytest
-import trio
-from tests.pykka_conftest import *  # type: ignore[import-not-found] # noqa: F403
-from tests.pykka_conftest import RUNTIMES
-from tests.types import Runtime  # type: ignore[import-not-found]
+from typing import Any
 
 import pykka
+import pytest
+import trio
+
 from supervision import Actor, ChildSpec, Reply, Restart, StartFailed, System, open_system
+
+# Not by import statements: these modules are the suite's, and only there when it runs.
+theirs: Any = import_module("tests.pykka_conftest")
+globals().update({name: value for name, value in vars(theirs).items() if name[:2] != "__"})
+Runtime: Any = import_module("tests.types").Runtime
 
 
 class Background:
@@ -94,14 +97,17 @@ TROUPE = Runtime(
 )
 
 
-@pytest.fixture(scope="session", params=[*RUNTIMES.values(), pytest.param(TROUPE, id="troupe")])
+RUNTIMES = [*theirs.RUNTIMES.values(), pytest.param(TROUPE, id="troupe")]
+
+
+@pytest.fixture(scope="session", params=RUNTIMES)
 def runtime(request: pytest.FixtureRequest) -> Iterator[Any]:
     global _background
     if request.param is not TROUPE:
         yield request.param
         return
     _background = Background()
-    yield cast("Any", request.param)
+    yield request.param
     _background.close()
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: T201  printing is what it is for
 """pykka's own test suite, run with Troupe's actors as a second runtime: the judge of the contract.
 
     python tests/pykka_suite/run.py PATH_OF_A_PYKKA_CHECKOUT [pytest arguments]

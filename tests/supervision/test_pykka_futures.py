@@ -9,6 +9,7 @@ import threading
 import time
 import types
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 import attrs
@@ -327,7 +328,7 @@ async def test_a_get_hook_that_blocks_is_awaited_without_blocking_the_loop() -> 
         reply.set(9)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(on_thread, reply.get)
+        nursery.start_soon(on_thread, partial(reply.get))
 
         async def settle() -> None:
             await trio.sleep(0.01)

@@ -328,7 +328,7 @@ async def test_the_dead_say_so_by_name() -> None:
     async with open_system() as system:
         counter = await system.spawn(Counter, restart=Restart.TEMPORARY)
         view = counter.pykka
-        await view.stop(block=False)  # type: ignore[misc]
+        await view.stop(block=False)
         with pytest.raises(pykka.ActorDeadError) as told:
             view.tell(Add(1))
         assert str(told.value) == f"{view} not found"
@@ -366,7 +366,7 @@ async def test_a_temporary_actor_is_not_alive_any_more_when_its_last_hook_runs()
         for message in (None, Boom()):
             mortal = await system.spawn(Mortal, path="/mortal", restart=Restart.TEMPORARY)
             if message is None:
-                await mortal.pykka.stop(block=False)  # type: ignore[misc]
+                await mortal.pykka.stop(block=False)
             else:
                 mortal.tell(message)
                 await mortal.wait_gone()
@@ -491,9 +491,7 @@ async def test_an_attribute_that_is_not_there_is_the_problem_of_the_asker() -> N
         with pytest.raises(AttributeError, match="has no attribute '_cell'"):
             _ = proxy._cell
         with pytest.raises(NoAttribute, match="missing") as asked:
-            await view.ask(  # type: ignore[misc]
-                pykka.messages.ProxyGetAttr(attr_path=("missing",)), block=False
-            )
+            await view.ask(pykka.messages.ProxyGetAttr(attr_path=("missing",)), block=False)
         assert isinstance(asked.value, AttributeError)
         with pytest.raises(AttributeError):
             await on_thread(setattr, proxy, "doubled", 4)
@@ -550,8 +548,6 @@ async def test_a_blocking_actor_has_proxies_and_a_view_too() -> None:
     async with open_system() as system:
         store = await system.spawn(Store, restart=Restart.TEMPORARY)
         with pytest.raises(NoAttribute):
-            await store.pykka.ask(  # type: ignore[misc]
-                pykka.messages.ProxyGetAttr(attr_path=("missing",)), block=False
-            )
+            await store.pykka.ask(pykka.messages.ProxyGetAttr(attr_path=("missing",)), block=False)
         assert await on_thread(use, store.pykka) == [1, 1, 1, True]
         assert not store.pykka.is_alive()

@@ -55,9 +55,9 @@ async def test_restarts_wait_longer_and_longer_up_to_the_maximum(system: SystemU
         lives = diary.lives["b"]
         system.ref("/sup/b").tell(End(Way.TASK))  # takes 0.1 s to crash
         await pause(0.1)
-        await pause(delay - 0.001)
+        await pause(delay - 0.01)
         assert diary.lives["b"] == lives
-        await pause(0.001)
+        await pause(0.02)
         assert diary.lives["b"] == lives + 1
 
 

@@ -1,0 +1,435 @@
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from pykka.messages import ProxyGetAttr
+
+from supervision import (
+    ActorCrashed,
+    ActorRef,
+    ActorStopped,
+    ChildSpec,
+    DynamicSupervisor,
+    Escalate,
+    Refused,
+    Request,
+    Restart,
+    StartFailed,
+    SupervisionConfig,
+    WorkerActor,
+    WorkerDied,
+    handles,
+    open_system,
+)
+from supervision.frames import WorkerFault
+from supervision.observe import TraceFilter
+from supervision.testing import SystemUnderTest, simulate
+from tests.supervision.worker_actors import (
+    Add,
+    Ask,
+    Call,
+    Die,
+    Echo,
+    Fail,
+    Hang,
+    Lock,
+    Note,
+    Pid,
+    StopsSlowly,
+    Tell,
+    Unmakeable,
+    Unready,
+    Worker,
+)
+
+QUICK = SupervisionConfig(intensity=1_000_000, kill_grace=5.0)
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return error.errno != errno.ESRCH
+    # A zombie is dead, though whoever should have buried it is slow (in a container, maybe never).
+    return " Z " not in Path(f"/proc/{pid}/stat").read_text() if sys.platform == "linux" else True
+
+
+async def until(condition: Any) -> None:
+    """What another process does shows only to whoever looks."""
+    for _ in range(5000):
+        if condition():
+            return
+        await trio.sleep(0.001)
+    raise AssertionError("never")
+
+
+def written(log: Path) -> list[str]:
+    return [line.split()[0] for line in log.read_text().splitlines()]
+
+
+# -- the contract -------------------------------------------------------------------------
+
+
+async def test_constructor_hooks_and_handlers_run_in_one_other_process(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with open_system(QUICK) as system:
+        worker = await system.spawn(Worker, str(log))
+        pid = await worker.ask(Pid())
+        assert pid != os.getpid()
+        assert [await worker.ask(Add(n)) for n in (1, 2, 3)] == [1, 3, 6]
+    assert log.read_text() == "".join(f"{hook} {pid}\n" for hook in ("made", "start", "stop"))
+    assert not runs(pid)
+
+
+async def test_messages_are_handled_and_answered_in_order() -> None:
+    async with open_system(QUICK) as system:
+        worker = await system.spawn(Worker)
+        order: list[int] = []
+        replies = [worker.ask(Echo(n)) for n in range(100)]
+        for n, reply in enumerate(replies):
+            reply.on_settled(lambda _, n=n: order.append(n))
+        assert [await reply for reply in replies] == list(range(100))
+        assert order == list(range(100))
+
+
+async def test_a_refusal_is_an_answer() -> None:
+    async with open_system(QUICK) as system:
+        worker = await system.spawn(Worker, path="/worker")
+        with pytest.raises(Refused, match="/worker refused: negative"):
+            await worker.ask(Add(-1))
+        assert await worker.ask(Add(1)) == 1
+        assert not system.crashes()
+
+
+async def test_its_methods_can_be_called_by_proxy() -> None:
+    async with open_system(QUICK) as system:
+        worker = await system.spawn(Worker)
+        proxy: Any = worker.pykka.proxy()
+        assert await trio.to_thread.run_sync(lambda: proxy.add(Add(2)).get()) == 2
+        with pytest.raises(AttributeError, match="nothing"):
+            await worker.ask(ProxyGetAttr(attr_path=("nothing",)))  # type: ignore[arg-type]
+        assert not system.crashes()
+
+
+async def test_a_crash_comes_with_its_traceback_and_a_new_process_goes_on(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with open_system(QUICK) as system:
+        worker = await system.spawn(Worker, str(log))
+        await worker.ask(Add(1))
+        crash = worker.ask(Fail())
+        after = worker.ask(Add(5))  # in the pipe already, and not begun
+        with pytest.raises(ActorCrashed) as crashed:
+            await crash
+        assert isinstance(crashed.value.__cause__, ValueError)
+        (report,) = system.crashes()
+        assert report.message_type == "Fail"
+        assert 'raise ValueError("as told")' in report.traceback
+        assert await after == 5
+    assert written(log) == ["made", "start", "failure", "made", "start", "stop"]
+
+
+@pytest.mark.parametrize(
+    ("how", "cause", "text"),
+    [
+        ("odd", WorkerFault, "Odd: one"),
+        ("exit", SystemExit, "3"),
+        ("escalate", Escalate, ""),
+    ],
+)
+async def test_any_exception_is_a_crash(
+    how: str, cause: type[BaseException], text: str, system: SystemUnderTest
+) -> None:
+    system.expect_crash()
+    worker = await system.spawn(Worker, restart=Restart.TEMPORARY, path="/worker")
+    if how == "escalate":
+        # It would end the whole system, so one supervisor between them.
+        worker = await under_supervisor(system)
+    with pytest.raises(ActorCrashed) as crash:
+        await worker.ask(Fail(how))
+    assert isinstance(crash.value.__cause__, cause)
+    assert text in str(crash.value.__cause__)
+
+
+async def under_supervisor(system: SystemUnderTest) -> ActorRef[Any]:
+    await system.spawn(DynamicSupervisor, path="/over", restart=Restart.TEMPORARY)
+    return await system.spawn(Worker, path="/over/worker")
+
+
+@pytest.mark.parametrize(("kind", "cause"), [(Unready, OSError), (Unmakeable, LookupError)])
+async def test_a_start_that_raises_fails_the_spawn(
+    kind: type[Worker], cause: type[Exception]
+) -> None:
+    async with open_system(QUICK) as system:
+        with pytest.raises(StartFailed) as failure:
+            await system.spawn(kind)
+        assert isinstance(failure.value.__cause__, cause)
+
+
+async def test_stop_from_a_handler_comes_after_what_waits(tmp_path: Path) -> None:
+    async with open_system(QUICK) as system:
+        worker = await system.spawn(
+            Worker, str(tmp_path / "log"), path="/worker", restart=Restart.TRANSIENT
+        )
+        first, second = worker.ask(Call("stop")), worker.ask(Add(1))
+        await first
+        assert await second == 1
+        await worker.wait_gone()
+    assert written(tmp_path / "log") == ["made", "start", "stop"]
+
+
+@pytest.mark.parametrize(
+    "call", [("start_task", (len,)), ("send_after", (1, Note(""))), ("stash", ()), ("defer", ())]
+)
+async def test_what_needs_the_node_says_so(system: SystemUnderTest, call: Any) -> None:
+    system.expect_crash(error=RuntimeError)
+    worker = await system.spawn(Worker)
+    with pytest.raises(ActorCrashed) as crash:
+        await worker.ask(Call(*call))
+    assert "runs in a worker process" in str(crash.value.__cause__)
+
+
+# -- refs in a worker ---------------------------------------------------------------------
+
+
+async def test_refs_travel_there_and_back_and_a_tell_names_its_cause(
+    system: SystemUnderTest,
+) -> None:
+    events: list[Any] = []
+    system._node.observe(TraceFilter(), events.append)
+    probe = await system.probe()
+    worker = await system.spawn(Worker, owner=probe.ref)
+    assert await probe.expect(Note) == Note("started")
+    worker.tell(Tell(probe.ref, Note("hello")))
+    assert await probe.expect(Note) == Note("hello")
+    assert await probe.expect(tuple) == (worker, probe.ref)
+    assert await worker.ask(Echo([probe.ref, worker])) == [probe.ref, worker]
+    by_type = {event.message_type: event for event in events}
+    assert by_type["tuple"].cause == by_type["Tell"].id
+
+
+async def test_what_a_worker_tells_and_nobody_takes_is_a_dead_letter(
+    system: SystemUnderTest,
+) -> None:
+    picky = await system.probe(Note)
+    gone = await system.probe(path="/gone")
+    await system.stop("/gone")
+    system.expect_dead_letters()
+    worker = await system.spawn(Worker)
+    worker.tell(Tell(picky.ref, 5))
+    worker.tell(Tell(gone.ref, Note("")))
+    await worker.ask(Pid())
+    letters = [(letter.path, letter.reason.value) for letter in system.dead_letters()]
+    assert letters == [(picky.ref.path, "not accepted")] * 2 + [("/gone", "stopped")] * 2
+
+
+async def test_a_worker_cannot_ask_and_is_told_so(system: SystemUnderTest) -> None:
+    system.expect_crash(error=RuntimeError)
+    worker = await system.spawn(Worker)
+    with pytest.raises(ActorCrashed) as crash:
+        await worker.ask(Ask(worker))
+    assert "a worker process cannot ask" in str(crash.value.__cause__)
+
+
+# -- what cannot travel -------------------------------------------------------------------
+
+
+async def test_what_cannot_be_pickled_is_refused_and_the_actor_lives(
+    system: SystemUnderTest,
+) -> None:
+    system.expect_dead_letters("/worker")
+    worker = await system.spawn(Worker, path="/worker")
+    for value in (threading.Lock(), b"x" * 1_000_001):
+        with pytest.raises(Refused, match="no Echo can be sent to its worker process"):
+            await worker.ask(Echo(value))
+        worker.tell(Echo(value))
+    await system.settle()
+    assert [letter.reason.value for letter in system.dead_letters()] == ["not accepted"] * 2
+    assert await worker.ask(Add(1)) == 1
+
+
+async def test_an_answer_that_cannot_be_pickled_is_a_crash(system: SystemUnderTest) -> None:
+    system.expect_crash(error=TypeError)
+    worker = await system.spawn(Worker)
+    with pytest.raises(ActorCrashed) as crash:
+        await worker.ask(Lock())
+    assert "the answer to Lock, a lock, cannot be sent" in str(crash.value.__cause__)
+
+
+async def test_a_class_that_cannot_be_imported_is_refused_at_the_start() -> None:
+    class Local(WorkerActor[Any]):
+        pass
+
+    async with open_system(QUICK) as system:
+        with pytest.raises(StartFailed) as failure:
+            await system.spawn(Local)
+        assert "top level of a module" in str(failure.value.__cause__)
+        with pytest.raises(StartFailed) as failure:
+            await system.spawn(Worker, threading.Lock())
+        assert "constructor arguments of Worker" in str(failure.value.__cause__)
+
+
+def test_async_handlers_are_refused() -> None:
+    @attrs.frozen
+    class Wait(Request[None]): ...
+
+    class Waits(WorkerActor[Wait]):
+        @handles(Wait)
+        async def wait(self, message: Wait) -> None: ...
+
+    with pytest.raises(TypeError, match="is `async def`"):
+        Waits._table()
+
+
+def test_without_a_system_the_class_makes_plain_instances() -> None:
+    worker = Worker()
+    assert worker.add(Add(2)) == 2
+
+
+# -- death --------------------------------------------------------------------------------
+
+
+async def test_a_worker_killed_in_mid_request_is_a_crash_and_the_next_ask_works() -> None:
+    async with open_system(QUICK) as system:
+        worker = await system.spawn(Worker, path="/worker")
+        before = worker.ask(Add(1))
+        killed = worker.ask(Die(signal.SIGKILL))
+        after = worker.ask(Add(1))
+        assert await before == 1
+        with pytest.raises(ActorCrashed) as crash:
+            await killed
+        died = crash.value.__cause__
+        assert isinstance(died, WorkerDied)
+        assert died.status == -signal.SIGKILL
+        assert "was killed by SIGKILL" in str(died)
+        assert died.stderr.endswith("x on stdout")
+        assert len(died.stderr) <= 8192
+        assert await after == 1
+        assert len(system.crashes()) == 1
+
+
+async def test_an_exit_code_is_reported() -> None:
+    async with open_system(QUICK) as system:
+        worker = await system.spawn(Worker)
+        with pytest.raises(ActorCrashed) as crash:
+            await worker.ask(Die(code=7))
+        assert "ended with exit code 7; the last it wrote" in str(crash.value.__cause__)
+
+
+async def test_a_worker_that_dies_while_idle_is_restarted() -> None:
+    async with open_system(QUICK) as system:
+        worker = await system.spawn(Worker)
+        pid = await worker.ask(Pid())
+        os.kill(pid, signal.SIGKILL)
+        await until(system.crashes)
+        assert await worker.ask(Pid()) != pid
+
+
+async def test_a_hung_worker_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
+    async with open_system(QUICK) as system:
+        spec = ChildSpec("worker", Worker, shutdown=0.01, restart=Restart.PERMANENT)
+        worker = await system.start_child(spec)
+        hung = worker.ask(Hang(str(tmp_path / "begun")), timeout=60)
+        waiting = worker.ask(Add(4))
+        await until((tmp_path / "begun").exists)
+        pids = [int(pid) for pid in (tmp_path / "begun").read_text().split()]
+        started = time.monotonic()
+        await system.restart("/worker")
+        with pytest.raises(ActorStopped):
+            await hung
+        assert await waiting == 4
+        assert time.monotonic() - started < 4
+        await until(lambda: not any(map(runs, pids)))
+
+
+async def test_one_that_does_not_stop_is_killed() -> None:
+    async with open_system(QUICK) as system:
+        worker = await system.start_child(ChildSpec("worker", StopsSlowly, shutdown=0.01))
+        pid = await worker.ask(Pid())
+        await system.stop("/worker")
+        assert not runs(pid)
+
+
+async def test_a_cancelled_system_leaves_no_process() -> None:
+    with trio.CancelScope() as scope:
+        async with open_system(SupervisionConfig(shutdown=0.05)) as system:
+            idle = await system.spawn(Worker)
+            hung = await system.spawn(StopsSlowly)
+            pids = [await worker.ask(Pid()) for worker in (idle, hung)]
+            scope.cancel()
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+    assert not any(map(runs, pids))
+
+
+async def test_one_that_is_stopped_while_it_starts_leaves_no_process() -> None:
+    async with open_system(QUICK) as system:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(system.spawn, Worker)
+            await until(lambda: len(system._node.cells) > 1)
+            nursery.cancel_scope.cancel()
+        cell = next(cell for path, cell in system._node.cells.items() if path != "/")
+        await system.stop(cell.path)
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+    if children.exists():
+        assert not [pid for pid in children.read_text().split() if runs(int(pid))]
+
+
+def test_a_worker_does_not_outlive_a_node_that_was_killed(tmp_path: Path) -> None:
+    program = f"""
+import trio
+from supervision import *
+from tests.supervision.worker_actors import *
+async def main():
+    async with open_system() as system:
+        worker = await system.spawn(Worker)
+        worker.tell(Hang({str(tmp_path / "begun")!r}))
+        print(await (await system.spawn(Worker)).ask(Pid()), flush=True)
+        await trio.sleep_forever()
+trio.run(main)
+"""
+    node = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert node.stdout is not None
+    with node.stdout:
+        pids = [int(node.stdout.readline())]
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.001)
+    busy, grandchild = map(int, (tmp_path / "begun").read_text().split())
+    node.kill()
+    node.wait()
+    deadline = time.monotonic() + 10
+    while any(map(runs, [*pids, busy])) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(runs, [*pids, busy]))
+    os.kill(grandchild, signal.SIGKILL)  # which belongs to nobody any more
+
+
+# -- the test kit -------------------------------------------------------------------------
+
+
+async def test_the_clock_of_a_test_stands_while_a_worker_works(system: SystemUnderTest) -> None:
+    before = system.now
+    worker = await system.spawn(Worker)
+    assert await worker.ask(Add(1), timeout=0.001) == 1
+    assert system.now == before
+    await trio.sleep(3600)
+    assert await worker.ask(Add(1)) == 2
+
+
+def test_in_a_simulation_it_runs_inline() -> None:
+    async def scenario(system: SystemUnderTest) -> int:
+        worker = await system.spawn(Worker)
+        await worker.ask(Add(2))
+        return await worker.ask(Pid())
+
+    assert simulate(scenario, 1).result == os.getpid()
