@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from actors.config import ConfigError, TroupeConfig, load_config
 from actors.run import ExitCode, run
+from actors.stack import NoAnswer, ask_watchdog, told
 
 CONFIG = click.option(
     "--config",
@@ -66,6 +66,30 @@ def check_command(config_path: str) -> None:
     """
     _config(config_path)
     click.echo("ok")
+
+
+@main.command("stack")
+@click.option("--socket", "socket_path", metavar="PATH", help="The node's `stack_socket`.")
+@click.option("--json", "as_json", is_flag=True, help="Print the watchdog's own JSON.")
+@CONFIG
+def stack_command(socket_path: str | None, as_json: bool, config_path: str) -> None:
+    """Show what a running node is doing, also one that hangs.
+
+    Its watchdog answers, on the socket that `supervision.stack_socket` names. Exits with 1 if
+    nobody does.
+    """
+    if socket_path is None:
+        socket_path = _config(config_path).supervision.stack_socket
+    if not socket_path:
+        raise click.UsageError(
+            f"which node? {config_path} gives it no `supervision.stack_socket`; name one there"
+            " before the node is started, or ask another node with --socket PATH."
+        )
+    try:
+        answer = ask_watchdog(socket_path)
+    except NoAnswer as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(json.dumps(answer, indent=2) if as_json else told(answer))
 
 
 def _config(path: str) -> TroupeConfig:

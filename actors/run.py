@@ -138,7 +138,8 @@ class NodeProcess:
         within = self._stop_within()
         self._last_deadline.within(within)
         self._manager.stopping(within)
-        logger.info("node %s is stopping", self._config.node.name)
+        why = signal.Signals(self._signals[0]).name if self._signals else "it has failed"
+        logger.info("node %s is stopping: %s", self._config.node.name, why)
 
     def _stop_within(self) -> float:
         supervision = self._config.supervision

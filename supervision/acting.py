@@ -52,7 +52,7 @@ class Acting:
             yield
         finally:
             if not self.fenced:
-                waits.leave(self.cell)
+                waits.leave(self.cell, target)
 
 
 acting: ContextVar[Acting | None] = ContextVar("acting", default=None)

@@ -267,7 +267,7 @@ def _refuse_mutable(cls: type, message_type: type) -> None:
     """Messages are shared between actors, so a message class that can change is a fault."""
     # Frozen classes forbid `del` too. `__setattr__` would not tell: `attrs.define` makes one as soon
     # as a field has a validator.
-    if message_type.__delattr__ is not object.__delattr__:
+    if any("__delattr__" in vars(base) for base in message_type.__mro__[:-1]):
         return
     if attrs.has(message_type):
         hint = "attrs.frozen"

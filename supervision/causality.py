@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
-from supervision.observe import DEFERRED, KILLED, OK, POISONED, REFUSED, STARTED, TraceEvent
+from supervision.observe import DEFERRED, KILLED, OK, STARTED, STASHED, TraceEvent
 from supervision.showing import shown
 
 OUTSIDE = "outside"
@@ -23,21 +23,25 @@ class Caused:
     """A message and everything that its handling led to."""
 
     event: TraceEvent
+    """The last that tells of it."""
     led_to: Sequence[Caused] = ()
+    """In the order in which they were sent."""
+
+
+@attrs.frozen
+class Turn:
+    """What one message from outside has led to, or the part of it that was traced."""
+
+    root: Caused
+    events: Sequence[TraceEvent] = attrs.field(repr=lambda events: f"<{len(events)}>")
+    """All events of it, in the order in which they came."""
 
     def __iter__(self) -> Iterator[TraceEvent]:
-        """All of it, in the order of time."""
-        found: list[TraceEvent] = []
-        todo = [self]
-        while todo:
-            caused = todo.pop()
-            found.append(caused.event)
-            todo.extend(caused.led_to)
-        return iter(sorted(found, key=_when))
+        return iter(self.events)
 
     def __str__(self) -> str:
         lines: list[str] = []
-        todo: list[tuple[Caused, int]] = [(self, 0)]
+        todo: list[tuple[Caused, int]] = [(self.root, 0)]
         while todo:
             caused, depth = todo.pop()
             event = caused.event
@@ -50,34 +54,21 @@ class Caused:
         return "\n".join(lines)
 
 
-def _when(event: TraceEvent) -> tuple[float, int]:
-    return (event.began, event.id)
-
-
-def merged(events: Iterable[TraceEvent]) -> Sequence[TraceEvent]:
-    """One event a message, the last that tells of it, in the order in which handling began."""
-    last: dict[int, TraceEvent] = {}
-    for event in events:
-        known = last.get(event.id)
-        if known is None or known.path == event.path:
-            last[event.id] = event
-    return sorted(last.values(), key=_when)
-
-
-def follow(events: Iterable[TraceEvent], message_id: int) -> Caused:
+def follow(events: Iterable[TraceEvent], message_id: int) -> Turn:
     """The turn a message belongs to: from its earliest known cause to all that came of that.
 
     Raises:
         LookupError: no event of that message is among `events`.
     """
-    known = {event.id: event for event in merged(events)}
+    listed = tuple(events)
+    known = {event.id: event for event in listed}
     if message_id not in known:
         raise LookupError(
             f"no event of message {message_id} is here: it was handled before the trace began, its "
             "actor was not traced, or a full buffer has dropped it"
         )
     children: dict[int, list[int]] = {}
-    for event in known.values():
+    for event in sorted(known.values(), key=lambda event: event.id):
         if event.cause < event.id:  # always, but for files that somebody wrote by hand
             children.setdefault(event.cause, []).append(event.id)
     root = message_id
@@ -90,43 +81,45 @@ def follow(events: Iterable[TraceEvent], message_id: int) -> Caused:
     for message in reversed(order):  # children first
         led_to = tuple(made[child] for child in children.get(message, ()))
         made[message] = Caused(known[message], led_to)
-    return made[root]
+    return Turn(made[root], tuple(event for event in listed if event.id in made))
 
 
 # -- sequence diagrams --------------------------------------------------------------------
 
 
 def mermaid(events: Iterable[TraceEvent], *, bodies: bool = False) -> str:
-    """The events as a Mermaid sequence diagram.
+    """The events, in the order in which they came, as a Mermaid sequence diagram.
 
-    A solid line is a message; a dotted one the answer to an ask, drawn where its handler was done
-    (a deferred answer has no line: when it was given is in no event).
+    A solid line is a message, drawn where its handling began; a dotted one the answer to an ask,
+    drawn where its handler was done (a deferred answer has no line: no event tells when it was
+    given).
 
     Args:
         bodies: also show what the messages say, bounded and with secrets masked.
     """
-    listed = merged(events)
+    listed = tuple(events)
     handled_by = {event.id: event.path for event in listed}
+    last = {event.id: number for number, event in enumerate(listed)}
     names: dict[str, str] = {}
-    steps: list[tuple[float, int, int, Sequence[str]]] = []
-    for event in listed:
+    lines: list[str] = []
+    drawn: set[int] = set()
+    for number, event in enumerate(listed):
         sender_path = handled_by.get(event.cause, OUTSIDE)
         sender = names.setdefault(sender_path, f"a{len(names)}")
         receiver = names.setdefault(event.path, f"a{len(names)}")
-        label = event.message_type
-        if bodies:
-            label = shown(event.message, total=120)
-        arrow = "->>" if event.asked else "-)"
-        sent = [f"{sender}{arrow}{receiver}: {_escaped(label)}"]
-        steps.append((event.began, event.id, 0, sent))
-        done = _done(event, sender, receiver)
-        if done:
-            steps.append((event.at, event.id, 1, done))
-    steps.sort(key=lambda step: step[:3])
-    lines = ["sequenceDiagram"]
-    lines += [f"    participant {name} as {_escaped(path)}" for path, name in names.items()]
-    lines += [f"    {line}" for step in steps for line in step[3]]
-    return "\n".join(lines) + "\n"
+        if event.id not in drawn:
+            drawn.add(event.id)
+            label = shown(event.message, total=120) if bodies else event.message_type
+            arrow = "->>" if event.asked else "-)"
+            lines.append(f"{sender}{arrow}{receiver}: {_escaped(label)}")
+        if event.outcome != STARTED or last[event.id] == number:
+            lines += _done(event, sender, receiver)
+    who = [f"participant {name} as {_escaped(path)}" for path, name in names.items()]
+    return "".join(f"{line}\n" for line in ["sequenceDiagram", *_indented(who + lines)])
+
+
+def _indented(lines: Sequence[str]) -> Iterator[str]:
+    return (f"    {line}" for line in lines)
 
 
 def _done(event: TraceEvent, sender: str, receiver: str) -> Sequence[str]:
@@ -140,18 +133,12 @@ def _done(event: TraceEvent, sender: str, receiver: str) -> Sequence[str]:
             lost = f"{receiver}--x{sender}: {event.outcome}"
             return [lost] if event.asked else [f"Note over {receiver}: {event.outcome}"]
         case outcome:
-            crash = "ended" if outcome == KILLED else f"crashed: {_escaped(outcome)}"
+            crash = "ended" if outcome == KILLED else f"crashed, {_escaped(outcome)}"
             note = [f"Note over {receiver}: {crash}"]
             return [*note, f"{receiver}--x{sender}: {crash}"] if event.asked else note
 
 
-_NOTES = {
-    STARTED: "not done yet",
-    DEFERRED: "answers later",
-    "stashed": "put aside",
-    REFUSED: "refused",
-    POISONED: "poisoned",
-}
+_NOTES = {STARTED: "not done yet", DEFERRED: "answers later", STASHED: "put aside"}
 
 _SPECIAL = re.compile(r"[^\w .,/()*+=?!'\"\[\]-]")
 

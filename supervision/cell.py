@@ -26,8 +26,8 @@ from supervision.messages import NORMAL, Envelope, ExitReason, OwnMail, StopRequ
 from supervision.spec import ChildSpec, Mailbox, Overflow, Restart
 
 if TYPE_CHECKING:
-    from supervision.life import Life
     from supervision.faults import Faults
+    from supervision.life import Life
     from supervision.node import Node
     from supervision.poison import Poison
     from supervision.pykka_view import PykkaRef

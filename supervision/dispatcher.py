@@ -185,7 +185,8 @@ class Dispatcher:
             node.current = envelope = cell.inbox.popleft()
             if cell.poison is not None and not cell.poison.admits(envelope):
                 continue
-            started = perf_counter()
+            # By the node's clock, so that the durations of a simulation are repeatable too.
+            started = node.time()
             error: BaseException | None = None
             try:
                 value = cell.table[type(envelope[2])](cell.actor, envelope[2])
@@ -194,7 +195,7 @@ class Dispatcher:
                     reply.settle(value, None)
             except BaseException as raised:  # noqa: BLE001  whatever it is, it is this actor's crash
                 error = raised
-            node.observed(cell, envelope, perf_counter() - started, error)
+            node.observed(cell, envelope, node.time() - started, error)
             if error is not None:
                 self._raised(cell, error)
                 break

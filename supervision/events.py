@@ -121,10 +121,11 @@ class Subscription(Generic[E]):
         return self
 
     async def __anext__(self) -> E:
-        while not self._events:
-            self._arrived = trio.Event()
-            await self._arrived.wait()
         await trio.lowlevel.checkpoint()
+        while not self._events:
+            if self._arrived.is_set():
+                self._arrived = trio.Event()
+            await self._arrived.wait()
         return self._events.popleft()
 
 
@@ -180,13 +181,22 @@ class EventStream:
 
     def subscribe_ref(self, topic: type[E], ref: ActorRef[E]) -> None:
         """Send events of a type to an actor until it is gone. Its mailbox's policy applies."""
+        delivering = False
 
         def sink(event: E) -> None:
+            nonlocal delivering
+            # An event that finds no room becomes a dead letter, which is an event again: sent to
+            # the same full mailbox it would never come to an end.
+            if delivering or not ref.alive:
+                return
+            delivering = True
             try:
                 ref.tell(event)
             except SupervisionError:
                 # Counted where it was refused; a subscriber's trouble is its own.
                 pass
+            finally:
+                delivering = False
 
         entry = (topic, sink)
         self._sinks.append(entry)

@@ -28,6 +28,10 @@ class Executor(Protocol):
     def closed(self) -> bool:
         """It has ended, and nothing of it runs any more."""
 
+    @property
+    def doing(self) -> tuple[Envelope, float] | None:
+        """The message in hand, and since when, in the node's time."""
+
     def feed(self) -> None:
         """Take messages from the cell's inbox, if there is room in hand."""
 

@@ -91,8 +91,10 @@ class LookingInside:
 
     @property
     def live(self) -> bool:
-        """Whether the loop takes its turns: False once something has held it for
-        `not_live_after`, and when the node is closed. Any thread."""
+        """Whether the loop takes its turns. Any thread.
+
+        False once something has held it for `not_live_after`, and when the node is closed.
+        """
         watchdog = self._node.watchdog
         return self._node.open and (watchdog is None or watchdog.live)
 

@@ -29,7 +29,6 @@ from supervision.waits import WaitGraph
 
 if TYPE_CHECKING:
     from supervision.cell import Cell
-    from supervision.crashes import CrashReport
     from supervision.foreign import Foreigners
     from supervision.life import Life
     from supervision.watchdog import Watchdog
@@ -198,7 +197,7 @@ class Node:
 
     def forget_waits(self, cell: Cell) -> None:
         """An actor that ends waits for nobody."""
-        self.waits.leave(cell)
+        self.waits.forget(cell)
 
     # -- supervision ----------------------------------------------------------------------
 

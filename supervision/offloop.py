@@ -27,9 +27,11 @@ M = TypeVar("M")
 class Hand(Acting):
     """A thread at work for one life of an actor."""
 
-    __slots__ = ("_envelope",)
+    __slots__ = ("_envelope", "since")
 
     def __init__(self, cell: Cell) -> None:
+        self.since = 0.0
+        """When it began with it, in the node's time."""
         super().__init__(cell, IDLE, pausing=True)
 
     @property
@@ -50,6 +52,12 @@ class Hand(Acting):
     @envelope.setter
     def envelope(self, envelope: Envelope) -> None:
         self._envelope = envelope
+
+    @property
+    def doing(self) -> tuple[Envelope, float] | None:
+        """What it is handling, since when; None in a hook and between batches. Any thread."""
+        envelope = self._envelope
+        return (envelope, self.since) if envelope is not IDLE else None
 
 
 def request_stop(cell: Cell, envelope: Envelope) -> None:

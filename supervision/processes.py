@@ -21,7 +21,8 @@ from supervision.events import DeadLetterReason
 from supervision.executor import patience, put_back
 from supervision.frames import Frame, Key, Kind, Unpacker, dumps, loads, pack
 from supervision.messages import IDLE, KILLED, Envelope
-from supervision.observe import OK, REFUSED
+from supervision.observe import KILLED as CUT_OFF
+from supervision.observe import OK, REFUSED, report
 from supervision.offloop import request_stop
 from supervision.pykka_view import BadArguments, NoAttribute, StopRequest
 from supervision.subprocesses import Subprocess
@@ -93,6 +94,8 @@ class WorkerProcess:
         self._acting = Acting(life.cell, IDLE, pausing=False)
         self._in_flight: dict[int, Envelope] = {}
         """Sent and not answered, oldest first; only the first can have been begun."""
+        self._since = 0.0
+        """When the first became the first."""
         self._returned: list[Envelope] = []
         self._hook: Done | None = None
         """Who waits for the hook that runs."""
@@ -112,6 +115,12 @@ class WorkerProcess:
     def idle(self) -> bool:
         """Nothing is in hand."""
         return not self._in_flight and self._hook is None
+
+    @property
+    def doing(self) -> tuple[Envelope, float] | None:
+        """The message in hand, as far as the node knows, and since when."""
+        envelope = next(iter(self._in_flight.values()), None)
+        return (envelope, self._since) if envelope is not None else None
 
     def feed(self) -> None:
         """Send what waits, as far as the pipeline has room."""
@@ -148,6 +157,8 @@ class WorkerProcess:
         except Exception as error:  # noqa: BLE001  pickling calls what it likes; all of it is a no
             self._unsendable(envelope, error)
             return
+        if not self._in_flight:
+            self._since = self.cell.node.time()
         self._in_flight[message_id] = envelope
         self._hold_clock()
         self._process.send(frame)
@@ -218,6 +229,7 @@ class WorkerProcess:
         return f"worker process {self._process.pid}"
 
     def _fail(self, envelope: Envelope) -> None:
+        report(self.cell, envelope, self.cell.node.time() - self._since, CUT_OFF)
         if envelope[3] is not None:
             envelope[3].settle(None, self.life._as_crash(self.life.ending or KILLED))
 
@@ -249,7 +261,9 @@ class WorkerProcess:
         elif hook is not None:
             hook(problem)
         else:
-            self.life.crash(problem, pending[0] if pending else None, "worker process")
+            # What it had in hand may well have killed it: that counts as poison as a crash does.
+            failed, where = (pending[0], "handler") if pending else (None, "worker process")
+            self.life.crash(problem, failed, where)
 
     # -- what the worker says -------------------------------------------------------------
 
@@ -308,9 +322,10 @@ class WorkerProcess:
 
     def _account(self, envelope: Envelope, seconds: float, outcome: str) -> None:
         cell = self.cell
+        self._since = cell.node.time()
         cell.handled += 1
         cell.busy += seconds
-        cell.node.observed(cell, envelope, seconds, None, outcome=outcome)
+        report(cell, envelope, seconds, outcome)
 
     def _perhaps_idle(self) -> None:
         """There is room in the pipeline."""

@@ -100,6 +100,8 @@ class Recording:
     """The pattern of what was recorded."""
     messages: Sequence[RecordedMessage] = attrs.field(repr=lambda held: f"<{len(held)}>")
     """In the order in which their handling was done (async handlers: began)."""
+    lines: Sequence[RecordedMessage] = attrs.field(repr=lambda held: f"<{len(held)}>")
+    """The same as it was recorded: async and stashed messages come twice."""
     lost: int
     """Lines that the recorder could not write."""
     ended: bool
@@ -115,7 +117,7 @@ class Recording:
 
     def events(self) -> Sequence[TraceEvent]:
         """All messages as a trace would have shown them: for `follow` and `mermaid`."""
-        return tuple(message.event() for message in self.messages)
+        return tuple(message.event() for message in self.lines)
 
     def from_outside(self) -> Sequence[RecordedMessage]:
         """The messages that no recorded message has caused: what a replay has to send itself."""
@@ -160,6 +162,7 @@ class _Reader:
             lines, truncated = [unfinished], ""
         head = self._header(lines[0])
         messages: dict[int, RecordedMessage] = {}
+        told: list[RecordedMessage] = []
         lost, ended = 0, False
         for number, line in enumerate(lines[1:], start=2):
             self._line = number
@@ -171,15 +174,20 @@ class _Reader:
             elif "lost" in note:
                 lost += self._get(note, "lost", int)
             elif "done" in note:
-                self._done(note, messages)
+                done = self._done(note, messages)
+                if done is not None:
+                    messages[done.id] = done
+                    told.append(done)
             else:
                 message = self._message(note)
                 # A stashed message is handled again, under the same id: the last time counts.
                 messages.pop(message.id, None)
                 messages[message.id] = message
+                told.append(message)
         return Recording(
             file=self._path,
             messages=tuple(messages.values()),
+            lines=tuple(told),
             lost=lost,
             ended=ended,
             truncated=truncated,
@@ -237,12 +245,14 @@ class _Reader:
             unencodable=self._get(note, "unencodable", str) if "unencodable" in note else "",
         )
 
-    def _done(self, note: Mapping[str, Any], messages: dict[int, RecordedMessage]) -> None:
-        message_id = self._get(note, "done", int)
-        known = messages.get(message_id)
+    def _done(
+        self, note: Mapping[str, Any], messages: Mapping[int, RecordedMessage]
+    ) -> RecordedMessage | None:
+        """The message whose end this tells; None if the line of its beginning was lost."""
+        known = messages.get(self._get(note, "done", int))
         if known is None:
-            return  # the line of its beginning was lost
-        messages[message_id] = attrs.evolve(
+            return None
+        return attrs.evolve(
             known,
             at=self._get(note, "at", float),
             seconds=self._get(note, "seconds", float),

@@ -220,7 +220,8 @@ def _plain_inside(value: Any, depth: int, items: int) -> Any:
             for key, held in itertools.islice(value.items(), items)
         }
     if isinstance(value, Set | Sequence) and not isinstance(value, bytes | bytearray | memoryview):
-        return [plain(held, depth=depth - 1, items=items) for held in itertools.islice(value, items)]
+        listed = itertools.islice(value, items)
+        return [plain(held, depth=depth - 1, items=items) for held in listed]
     return shown(value)
 
 

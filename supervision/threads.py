@@ -21,7 +21,8 @@ from supervision.actor import Actor
 from supervision.errors import Refuse
 from supervision.executor import put_back
 from supervision.messages import IDLE, KILLED, Envelope
-from supervision.observe import OK, REFUSED
+from supervision.observe import KILLED as CUT_OFF
+from supervision.observe import OK, REFUSED, report
 from supervision.offloop import Hand, OffLoopActor, request_stop
 from supervision.pykka_view import StopRequest
 
@@ -39,8 +40,8 @@ class Batch:
         self._envelopes = envelopes
         self.waiting = deque(envelopes)
         self._taken_back = 0
-        self.handled: list[tuple[Envelope, float, BaseException | None]] = []
-        """With each message the seconds it took, and what its handler raised."""
+        self.handled: list[tuple[Envelope, float, float, BaseException | None]] = []
+        """With each message when it was done, how long it took, and what its handler raised."""
         self.owed: list[tuple[Reply[Any], Any, Exception | None]] = []
         """Answers that the loop gives when the batch is done."""
         self.error: BaseException | None = None
@@ -135,13 +136,15 @@ class ActorThread:
         self._thread.join(1)
 
     def describe(self) -> str:
-        """The thread, and where it is."""
+        """The thread, and where in the actor's code it is."""
         frame = sys._current_frames().get(self._thread.ident or 0)
+        while frame and frame.f_back and frame.f_back.f_code.co_filename != __file__:
+            frame = frame.f_back
         where = ""
         if frame is not None:
             where = f" at {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
-        message = self._hand._envelope[2]
-        what = f", handling {type(message).__qualname__}" if message is not None else ""
+        doing = self._hand.doing
+        what = f", handling {type(doing[0][2]).__qualname__}" if doing is not None else ""
         return f"thread {self._thread.name!r}{what}{where}"
 
     # -- messages -------------------------------------------------------------------------
@@ -150,6 +153,11 @@ class ActorThread:
     def idle(self) -> bool:
         """Nothing is in hand."""
         return self._in_hand == 0
+
+    @property
+    def doing(self) -> tuple[Envelope, float] | None:
+        """The message in hand, and since when."""
+        return self._hand.doing
 
     def feed(self) -> None:
         """Hand over what waits, if nothing is in hand."""
@@ -200,10 +208,10 @@ class ActorThread:
 
     def _work(self, batch: Batch) -> None:
         """Handle a batch. Called by the thread."""
-        hand, path = self._hand, self.cell.path
+        hand, path, time = self._hand, self.cell.path, self.cell.node.time
         actor, table, batch_end = self._actor, self.cell.table, self._batch_end
         while (envelope := batch.begin()) is not None:
-            hand.envelope = envelope
+            hand.since, hand.envelope = time(), envelope
             _id, _cause, message, reply = envelope
             value: Any = None
             error: BaseException | None = None
@@ -212,7 +220,7 @@ class ActorThread:
                 value = table[type(message)](actor, message)
             except BaseException as raised:  # noqa: BLE001  whatever it is, it is this actor's crash
                 error = raised
-            batch.handled.append((envelope, perf_counter() - started, error))
+            batch.handled.append((envelope, time(), perf_counter() - started, error))
             refused = error.answer(path) if isinstance(error, Refuse) else None
             if error is not None and refused is None:
                 batch.error, batch.failed = error, envelope
@@ -261,14 +269,12 @@ class ActorThread:
         self._leave_unanswered(batch)
 
     def _account(self, batch: Batch) -> None:
-        cell, node = self.cell, self.cell.node
+        cell = self.cell
         cell.handled += len(batch.handled)
-        for envelope, seconds, error in batch.handled:
+        for envelope, at, seconds, error in batch.handled:
             cell.busy += seconds
             outcome = OK if error is None else type(error).__qualname__
-            if isinstance(error, Refuse):
-                outcome = REFUSED
-            node.observed(cell, envelope, seconds, error, outcome=outcome)
+            report(cell, envelope, seconds, REFUSED if isinstance(error, Refuse) else outcome, at)
 
     def _leave_unanswered(self, batch: Batch) -> None:
         """What was begun and is not answered never will be."""
@@ -336,8 +342,13 @@ class ActorThread:
         self._hand.fenced = True
         if self._batch is not None:
             put_back(self.cell, self._batch.take_back())
+            self._account(self._batch)
             self._leave_unanswered(self._batch)
             self._batch = None
+        doing = self._hand.doing
+        if doing is not None:
+            envelope, since = doing
+            report(self.cell, envelope, self.cell.node.time() - since, CUT_OFF)
         self._has_ended()
 
 

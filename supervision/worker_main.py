@@ -35,7 +35,7 @@ from supervision.frames import (
 from supervision.pykka_view import StopRequest
 from supervision.ref import ActorRef
 
-EXIT_PATIENCE = 2.0
+EXIT_PATIENCE = 1.0
 """Seconds a worker has left when the node, or its wish for this worker, is gone."""
 
 

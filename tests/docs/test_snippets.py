@@ -4,7 +4,7 @@ A `python` block is
 - a test file, run with pytest, if it holds a `def test_`;
 - a script, run by a Python of its own, if it asks whether it is `__main__`;
 - a module, if its first line is a comment with its file name: scripts after it may import it;
-- else a program of its own, run here; `await` may stand at its top level, as in `python -m trio`.
+- else a program of its own, run here; `await` may stand at its top level.
 
 What a `print(...)  # this` says in its comment must be printed, in that order.
 """
@@ -22,7 +22,7 @@ import textwrap
 import tokenize
 import tomllib
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -32,7 +32,7 @@ import trio
 
 from actors.cli import main as troupe
 from actors.config import TroupeConfig, load_config
-from tests.docs.markdown import ROOT, Block, blocks, documents
+from tests.docs.markdown import ROOT, Block, blocks, documents, prose
 
 ALL = [block for document in documents() for block in blocks(document)]
 PYTHON = [block for block in ALL if block.language == "python"]
@@ -159,12 +159,14 @@ def test_the_tests_in_a_document_pass(document: Path, tmp_path: Path) -> None:
     assert "skipped" not in done.stdout
 
 
-def test_the_snippets_type_check_as_strictly_as_the_product(tmp_path: Path) -> None:
-    """One mypy run for all of them, each as the body of an async function."""
-    files: list[str] = []
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Block]:
+    """All python blocks as files; those with `await` at the top as bodies of async functions."""
+    folder = tmp_path_factory.mktemp("snippets")
+    written: dict[str, Block] = {}
     for number, block in enumerate(PYTHON):
         named = FILE_NAME.match(block.text)
-        file = tmp_path / (named[1] if named else f"snippet_{number}.py")
+        file = folder / (named[1] if named else f"snippet_{number}.py")
         text = block.text
         if block in PROGRAMS and not named and not _is_script(block):
             body = textwrap.indent(text, "    ")
@@ -172,28 +174,40 @@ def test_the_snippets_type_check_as_strictly_as_the_product(tmp_path: Path) -> N
         else:
             text = f"{text}# {block.name}\n"
         file.write_text(text, encoding="utf-8")
-        files.append(str(file))
-    options = [
-        "--strict",
-        "--config-file=",
-        "--no-error-summary",
-        "--enable-error-code=unused-awaitable",
-        f"--cache-dir={ROOT / '.mypy_cache' / 'docs'}",
-    ]
+        written[str(file)] = block
+    return written
+
+
+def _complaints(tool: Sequence[str], files: Mapping[str, Block]) -> str:
+    """What a tool says of the files, in terms of the documents."""
+    folder = Path(next(iter(files))).parent
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", *options, *files],
-        cwd=tmp_path,
+        [sys.executable, "-m", *tool, *files],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=110,
         check=False,
     )
-    found = re.sub(
-        r"snippet_(\d+)\.py:(\d+)",
-        lambda match: f"{PYTHON[int(match[1])].name} line {match[2]}",
-        done.stdout,
+    if done.returncode == 0:
+        return ""
+    names = {Path(file).name: block.name for file, block in files.items()}
+    return re.sub(
+        r"(\w+\.py):(\d+)",
+        lambda match: f"{names.get(match[1], match[1])} line {match[2]}",
+        done.stdout + done.stderr,
     )
-    assert done.returncode == 0, found + done.stderr
+
+
+def test_the_snippets_type_check_as_strictly_as_the_product(files: Mapping[str, Block]) -> None:
+    options = ["--strict", "--config-file=", "--enable-error-code=unused-awaitable"]
+    cache = f"--cache-dir={ROOT / '.mypy_cache' / 'docs'}"
+    assert _complaints(["mypy", *options, cache], files) == ""
+
+
+def test_the_snippets_import_what_they_use_and_no_more(files: Mapping[str, Block]) -> None:
+    options = ["check", "--isolated", "--select=E,F,B", "--line-length=104"]
+    assert _complaints(["ruff", *options, "--output-format=concise"], files) == ""
 
 
 # -- commands ------------------------------------------------------------------------------
@@ -281,3 +295,13 @@ def test_no_block_escapes_the_tests() -> None:
     known = {"python", "console", "toml", *TO_READ}
     strange = [f"{block.name}: {block.language!r}" for block in ALL if block.language not in known]
     assert not strange
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_code_is_hidden_in_an_indented_block(document: Path) -> None:
+    """Markdown takes four blanks for code too; only fences are run, so only they are allowed."""
+    before = ""
+    for line in prose(document).splitlines():
+        indented = line.startswith(("    ", "\t")) and not line.lstrip().startswith(("-", "*", "|"))
+        assert not (indented and not before.strip()), line
+        before = line

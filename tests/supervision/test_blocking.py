@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -120,12 +121,16 @@ async def test_a_restart_has_a_new_thread_and_the_failure_hook_ran_on_the_old_on
 
 async def test_what_was_not_begun_at_the_crash_is_for_the_next_life_in_its_order() -> None:
     order: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        order.append(number)
+
     async with open_system(QUICK) as system:
         doer = await system.spawn(Doer)
         gate = threading.Event()
         begun = doer.ask(Do(lambda _: gate.wait()))
         crash = doer.ask(Do(fail))
-        rest = [doer.ask(Do(lambda _, n=n: order.append(n))) for n in range(40)]
+        rest = [doer.ask(Do(partial(note, n))) for n in range(40)]
         gate.set()
         assert await begun is True
         with pytest.raises(ActorCrashed):
@@ -251,6 +256,7 @@ async def test_a_thread_that_will_not_end_is_left_behind_by_name() -> None:
     assert delivered == []
     assert len(stuck.value.stuck) == 1
     assert "/doer thread 'troupe /doer', handling Do at " in stuck.value.stuck[0]
+    assert stuck.value.stuck[0].endswith(" in do")
 
 
 async def test_a_fenced_thread_that_waited_does_not_end_the_wait_of_the_next_instance() -> None:
@@ -359,4 +365,5 @@ async def test_it_lives_under_any_supervisor(system: SystemUnderTest) -> None:
     threads = {await ref.ask(Do(lambda _: threading.get_ident())) for ref in refs}
     assert len(threads) == 5
     await system.stop("/pool")
-    assert not any(ref.alive for ref in (*refs, pool))
+    assert not pool.alive
+    assert not any(ref.alive for ref in refs)

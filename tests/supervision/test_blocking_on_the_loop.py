@@ -239,10 +239,11 @@ async def test_one_that_waits_for_itself_is_told_at_once(system: SystemUnderTest
     assert isinstance(crash.value.__cause__, AskCycle)
 
 
-async def test_asks_from_threads_of_nobodys_are_answered(system: SystemUnderTest) -> None:
-    one = await system.spawn(Relayer)
-    answer = await trio.to_thread.run_sync(lambda: one.ask(Relay()).get())
-    assert answer == await one.ask(Relay())
+async def test_asks_from_threads_of_nobodys_are_answered() -> None:
+    async with open_system(QUICK) as system:
+        one = await system.spawn(Relayer)
+        answer = await trio.to_thread.run_sync(lambda: one.ask(Relay()).get())
+        assert answer == await one.ask(Relay())
 
 
 # -- simulations --------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import os
 import random
 import threading
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import attrs
@@ -20,6 +21,7 @@ from supervision import (
     MailboxFull,
     Refuse,
     Refused,
+    Reply,
     Request,
     SupervisionConfig,
     handles,
@@ -79,6 +81,9 @@ async def ask_from_everywhere(ref: ActorRef[Echo]) -> Counter[str]:
     outcomes: list[str] = []
     settled: Counter[int] = Counter()
 
+    def count(number: int, _: Reply[int]) -> None:
+        settled[number] += 1
+
     def from_thread(first: int) -> None:
         replies = []
         for number in range(first, first + ASKS):
@@ -91,7 +96,7 @@ async def ask_from_everywhere(ref: ActorRef[Echo]) -> Counter[str]:
     async def from_trio(first: int) -> None:
         for number in range(first, first + ASKS):
             reply = ref.ask(Echo(number))
-            reply.on_settled(lambda _, n=number: settled.update([n]))
+            reply.on_settled(partial(count, number))
             try:
                 await reply
             except Exception:  # noqa: BLE001  counted below
@@ -112,11 +117,11 @@ async def test_every_ask_is_answered_once_however_often_it_crashes(
 ) -> None:
     caplog.set_level("CRITICAL", "troupe.supervision")
     handled: Counter[int] = Counter()
-    threads = threading.active_count()
     async with open_system(CONFIG) as system:
         ref = await system.spawn(kind, handled, hold=kind is FragileInBatches)
         outcomes = await ask_from_everywhere(ref)
         crashes = system._node.crashes.count
+    assert system._node.busy_outside == 0
     assert outcomes.keys() <= {"answered", "Refused", "ActorCrashed"}
     assert outcomes.total() == (ASKERS + 1) * ASKS
     # Each was begun once: what was not when it crashed came back, what was did not.
@@ -125,7 +130,7 @@ async def test_every_ask_is_answered_once_however_often_it_crashes(
     assert crashes > 0
     # trio keeps its worker threads for a while; ours are gone.
     ours = [thread for thread in threading.enumerate() if thread.name.startswith("troupe")]
-    assert not ours, threads
+    assert not ours
 
 
 async def test_every_ask_is_answered_once_while_it_stops(caplog: pytest.LogCaptureFixture) -> None:

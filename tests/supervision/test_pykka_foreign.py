@@ -123,6 +123,28 @@ async def test_an_actor_of_ours_asks_it_and_goes_on_with_the_answer() -> None:
         await on_thread(worker.pykka.stop)
 
 
+async def test_who_waits_for_it_shows() -> None:
+    class Asker(Actor[str]):
+        def __init__(self, worker: ForeignRef, busy: Busy) -> None:
+            super().__init__()
+            self.worker = worker
+            self.busy = busy
+
+        async def on_receive(self, message: str) -> bool:
+            return bool(await self.worker.ask(self.busy))
+
+    async with open_system() as system:
+        worker = system.foreign(Worker.start())
+        busy = Busy()
+        asker = await system.spawn(Asker, worker, busy, path="/asker")
+        asker.tell("begin")
+        await on_thread(busy.begun.wait)
+        (wait,) = system.waits()
+        assert (wait.asker, wait.target) == ("/asker", str(worker.pykka))
+        busy.release()
+        await on_thread(worker.pykka.stop)
+
+
 async def test_it_asks_back_while_it_is_asked() -> None:
     class Echo(Actor[str]):
         def on_receive(self, message: str) -> str:

@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import attrs
+import trio
 
 from supervision import ActorRef, Escalate, Refuse, Request, WorkerActor, handles
 
@@ -34,8 +35,10 @@ class Tell:
 
 
 @attrs.frozen
-class Ask(Request[Any]):
-    whom: ActorRef[Any]
+class NeedTheNode(Request[list[str]]):
+    """Try what a worker cannot do; answered with what it was told."""
+
+    ref: ActorRef[Any]
 
 
 @attrs.frozen
@@ -85,7 +88,9 @@ class Odd(Exception):
         super().__init__(one)
 
 
-class Worker(WorkerActor[Note | Add | Tell | Ask | Echo | Pid | Die | Fail | Hang | Call | Lock]):
+class Worker(
+    WorkerActor[Note | Add | Tell | NeedTheNode | Echo | Pid | Die | Fail | Hang | Call | Lock]
+):
     """Does what tests want; writes its hooks to a file, if given one."""
 
     largest_message = 1_000_000
@@ -126,8 +131,21 @@ class Worker(WorkerActor[Note | Add | Tell | Ask | Echo | Pid | Die | Fail | Han
         message.to.tell((self.ref, message.to))
 
     @handles
-    def ask(self, message: Ask) -> Any:
-        return message.whom.ask(Add(1)).get()
+    def need(self, message: NeedTheNode) -> list[str]:
+        complaints: list[str] = []
+        for attempt in (
+            lambda: self.start_task(trio.sleep, 1),
+            lambda: self.send_after(1, Note("")),
+            self.stash,
+            self.defer,
+            lambda: self.watch(message.ref),
+            lambda: message.ref.ask(Add(1)),
+        ):
+            try:
+                attempt()
+            except RuntimeError as error:
+                complaints.append(str(error))
+        return complaints
 
     @handles
     def echo(self, message: Echo) -> Any:
@@ -143,8 +161,9 @@ class Worker(WorkerActor[Note | Add | Tell | Ask | Echo | Pid | Die | Fail | Han
 
     @handles
     def die(self, message: Die) -> None:
-        print("last words", file=sys.stderr, flush=True)
-        print("x" * 20_000 + " on stdout", flush=True)
+        sys.stderr.write("first words\n")
+        sys.stdout.write("x" * 20_000 + " on stdout")
+        sys.stdout.flush()
         if message.signal:
             os.kill(os.getpid(), message.signal)
         os._exit(message.code)
