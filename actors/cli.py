@@ -29,8 +29,8 @@ CONFIG = click.option(
 
 RUN_HELP = f"""Run a node until it is told to stop.
 
-SIGTERM or Ctrl-C stops it in order, within the time that `supervision.shutdown` allows; a second one
-cuts off at once what still runs. What will not end even so is ended by force.
+SIGTERM or Ctrl-C stops it in order, within the time that `supervision.shutdown` allows; a second
+one cuts off at once what still runs. What will not end even so is ended by force.
 
 \b
 Exit codes:

@@ -81,7 +81,7 @@ class Collector:
         after = resident_memory()
         self._policy.collected(after)
         logger.warning(
-            "memory grew to %d MiB, so all garbage was collected: %d objects in %.0f ms, %d MiB left",
+            "memory grew to %d MiB, so all garbage was collected: %d objects, %.0f ms, %d MiB left",
             before // MIB,
             found,
             milliseconds,

@@ -103,7 +103,7 @@ class NodeProcess:
         except Exception as error:  # whatever it was, the node is no more
             name = self._config.node.name
             logger.debug("node %s failed", name, exc_info=True)
-            self._report(f"node {name} failed: {error or type(error).__name__}")
+            self._report(f"node {name} failed: {str(error) or type(error).__name__}")
             return ExitCode.FAILED
         if len(self._signals) > 1:
             return 128 + self._signals[-1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pykka
 import trio
@@ -30,7 +32,7 @@ class Play(Request[list[str]]):
 class Player(pykka.ThreadingActor):
     """Theirs: blocks a thread of its own, and knows nothing but pykka."""
 
-    def __init__(self, opponent: pykka.ActorRef[Pong]) -> None:
+    def __init__(self, opponent: pykka.ActorRef[Any]) -> None:
         super().__init__()
         self._opponent = opponent
 

@@ -31,7 +31,16 @@ M = TypeVar("M")
 T = TypeVar("T")
 
 
-class BlockingActor(OffLoopActor[M], pykka.ThreadingActor):
+if TYPE_CHECKING:
+
+    class _PykkaThreadingActor:
+        """The base at run time is `pykka.ThreadingActor`; see `contract.py` for why not here."""
+
+else:
+    _PykkaThreadingActor = pykka.ThreadingActor
+
+
+class BlockingActor(OffLoopActor[M], _PykkaThreadingActor):
     """An actor on a daemon thread of its own; for what blocks.
 
     Handlers and hooks are plain functions and may block: `ref.ask(...).get()` waits for another

@@ -29,7 +29,24 @@ Hook = Callable[[], object]
 Done = Callable[[BaseException | None], None]
 
 
-class ActorContract(pykka.Actor):
+if TYPE_CHECKING:
+
+    class _PykkaActor:
+        """What a type checker takes for the base, which at run time is `pykka.Actor`.
+
+        pykka types its hooks as `-> None`, so with the real base every `async def on_start` would
+        be refused. The price is that `ActorRegistry.get_by_class` wants a cast.
+        """
+
+        on_start: Callable[..., Any]
+        on_stop: Callable[..., Any]
+        on_failure: Callable[..., Any]
+
+else:
+    _PykkaActor = pykka.Actor
+
+
+class ActorContract(_PykkaActor):
     """What the runtime asks of every actor; `Actor` and its kin are the public face of it."""
 
     realtime: ClassVar[bool] = False
@@ -146,7 +163,7 @@ class ActorContract(pykka.Actor):
     # -- pykka's attributes, made when asked for ------------------------------------------
 
     @property
-    def actor_urn(self) -> str:  # type: ignore[override]
+    def actor_urn(self) -> str:
         """A URN for pykka's registry."""
         if self._cell is not None:
             return self._cell.ref._view().actor_urn
@@ -159,12 +176,12 @@ class ActorContract(pykka.Actor):
         return self._bound().ref.pykka
 
     @property
-    def actor_inbox(self) -> Any:  # type: ignore[override]
+    def actor_inbox(self) -> Any:
         """The inbox as pykka knows it: `put` works, `get` belongs to the dispatcher."""
         return self._bound().ref._view().actor_inbox
 
     @property
-    def actor_stopped(self) -> Any:  # type: ignore[override]
+    def actor_stopped(self) -> Any:
         """An event that is set once the actor is gone for good."""
         return self._bound().ref._view().actor_stopped
 
@@ -180,7 +197,7 @@ class ActorContract(pykka.Actor):
         raise NotImplementedError("Troupe's actors are run by a dispatcher")
 
     @classmethod
-    def start(cls, *_args: Any, **_kwargs: Any) -> NoReturn:  # type: ignore[override]
+    def start(cls, *_args: Any, **_kwargs: Any) -> NoReturn:
         """Not for these actors: a running actor always has a supervisor."""
         raise RuntimeError(
             f"{cls.__qualname__}.start() would make an actor that nobody supervises. Use "

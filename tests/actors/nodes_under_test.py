@@ -173,7 +173,7 @@ def troupe(kinds: Sequence[type[Actor[Any]]], shutdown: float) -> ChildSpec[Any]
 
 if __name__ == "__main__":
     _, kind, shutdown, child_shutdown = sys.argv
-    # No busy machine is to make a node late that stops by itself; the others need not be waited for.
+    # A busy machine must not make a node late that would have stopped by itself.
     actors.run.MARGIN = 0.3 if kind in NEVER_ENDING else 5.0
     config = TroupeConfig(
         node=NodeConfig(name=kind),

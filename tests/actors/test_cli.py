@@ -46,8 +46,7 @@ def test_check_tells_all_faults_with_their_paths_and_suggestions(tmp_path: Path)
     assert result.stdout == ""
     assert sorted(result.stderr.splitlines()) == sorted(
         [
-            f"{path}: node.name: must match regex '[a-z0-9][a-z0-9-]{{0,62}}'"
-            " ('Big Name' doesn't)",
+            f"{path}: node.name: must match regex '[a-z0-9][a-z0-9-]{{0,62}}' ('Big Name' doesn't)",
             f"{path}: supervision.intensety: unknown name; did you mean 'intensity'?",
             f"{path}: supervision.shutdown: expected float, got 'soon'",
         ]
@@ -179,7 +178,9 @@ def test_stack_says_which_handler_holds_the_node(answering: list[bytes], tmp_pat
     ]
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"[]", b"{}", b"\xff"])
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"[]", b"{}", b"\xff"]
+)
 def test_stack_of_something_else_than_a_watchdog_is_refused(
     answer: bytes, answering: list[bytes], tmp_path: Path
 ) -> None:

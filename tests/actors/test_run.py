@@ -51,7 +51,9 @@ class Running:
 
 
 @contextmanager
-def running(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> Iterator[Running]:
+def running(
+    *command: str | Path, cwd: Path, env: dict[str, str] | None = None
+) -> Iterator[Running]:
     with subprocess.Popen(
         [sys.executable, *map(str, command)],
         stdin=subprocess.DEVNULL,

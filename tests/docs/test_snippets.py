@@ -213,33 +213,45 @@ def test_the_snippets_import_what_they_use_and_no_more(files: Mapping[str, Block
 # -- commands ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("block", _of("console"), ids=_names(_of("console")))
+COMMANDS = [*_of("console"), *_of("sh")]
+
+
+@pytest.mark.parametrize("block", COMMANDS, ids=_names(COMMANDS))
 def test_a_command_in_the_documents_exists(block: Block) -> None:
-    commands = [line[2:] for line in block.text.splitlines() if line.startswith("$ ")]
-    assert commands, f"{block.name} shows no command: a line that begins with '$ '"
+    lines = block.text.replace("\\\n", " ").splitlines()
+    if block.language == "console":  # what was typed, and what was printed
+        lines = [line[2:] for line in lines if line.startswith("$ ")]
+    commands = [words for line in lines if (words := shlex.split(line, comments=True))]
+    assert commands, f"{block.name} shows no command; in a console block it begins with '$ '"
     for command in commands:
-        problem = _problem_with(shlex.split(command, comments=True))
-        assert problem is None, f"{block.name}: {command!r}: {problem}"
+        problem = _problem_with(command) or _missing_file(command)
+        assert problem is None, f"{block.name}: {shlex.join(command)!r}: {problem}"
+
+
+def _missing_file(words: Sequence[str]) -> str | None:
+    """Files of the repository that a command names are there."""
+    for word in words[1:]:
+        ours = re.fullmatch(r"(docs|examples|bench)/[\w./-]+|[\w-]+\.(lock|toml)", word)
+        if ours and not (ROOT / word).exists():
+            return f"there is no {word}"
+    return None
 
 
 def _problem_with(words: Sequence[str]) -> str | None:
     """Why a command cannot be run, if that can be seen from here."""
-    while words and re.match(r"\w+=", words[0]):  # variables for it
+    while words and (words[0] == "sudo" or re.match(r"\w+=", words[0])):
         words = words[1:]
-    match words:
+    match [Path(words[0]).name, *words[1:]]:
         case ["make", *targets]:
             missing = [word for word in targets if "=" not in word and word not in make_targets()]
             return f"the Makefile has no target {missing}" if missing else None
         case ["troupe", *arguments]:
             return _problem_with_troupe(arguments)
-        case ["python", "-m", module, *_]:
-            return None if module in ("trio", "pytest", "venv") else f"what is {module}?"
+        case ["python" | "python3", "-m", module, *_]:
+            return None if module in ("pytest", "venv") else f"what is {module}?"
         case ["python", script, *_]:
             return None if (ROOT / script).exists() else f"there is no {script}"
-        case ["pip", "install", *what]:
-            names = {"-e", ".", "troupe", "troupe[testing]"}
-            return None if names.issuperset(what) else f"what is {what}?"
-        case ["pytest" | "git" | "cd" | "systemctl" | "podman" | "docker" | "curl", *_]:
+        case ["curl" | "docker" | "install" | "pip" | "podman" | "pytest" | "systemctl", *_]:
             return None
         case _:
             return "no test knows that command"
@@ -273,9 +285,11 @@ def make_targets() -> set[str]:
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_make_targets_named_in_running_text_exist(document: Path) -> None:
-    named = re.findall(r"`make ([a-z-]+)", document.read_text(encoding="utf-8"))
-    assert set(named) <= make_targets()
+def test_commands_named_in_running_text_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    assert set(re.findall(r"`make ([a-z-]+)", text)) <= make_targets()
+    problems = [_problem_with_troupe([name]) for name in re.findall(r"`troupe ([a-z-]+)", text)]
+    assert [problem for problem in problems if problem is not None] == []
 
 
 # -- the rest ------------------------------------------------------------------------------
@@ -292,7 +306,7 @@ def test_configuration_in_the_documents_is_accepted(tmp_path: Path) -> None:
 
 def test_no_block_escapes_the_tests() -> None:
     """A block of another language, or of none, would be one that nobody checks."""
-    known = {"python", "console", "toml", *TO_READ}
+    known = {"python", "console", "sh", "toml", *TO_READ}
     strange = [f"{block.name}: {block.language!r}" for block in ALL if block.language not in known]
     assert not strange
 

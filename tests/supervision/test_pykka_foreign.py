@@ -392,7 +392,7 @@ async def test_there_is_one_ref_to_an_actor_and_ours_have_their_own() -> None:
         actor = Worker.start()
         assert system.foreign(actor) is system.foreign(actor)
         ours = await system.spawn(Any_, path="/ours")
-        (found,) = pykka.ActorRegistry.get_by_class(Any_)
+        (found,) = pykka.ActorRegistry.get_by_class(Any_)  # type: ignore[type-var]
         assert system.foreign(found) is ours
         with pytest.raises(TypeError, match="actor_ref"):
             system.foreign(actor.proxy())  # type: ignore[arg-type]

@@ -144,7 +144,7 @@ async def test_a_pykka_actor_tells_and_asks_ours_through_the_view() -> None:
 async def test_a_pykka_actor_finds_ours_in_the_registry() -> None:
     async with open_system() as system:
         await system.spawn(Counter, start=3, path="/counter")
-        (found,) = pykka.ActorRegistry.get_by_class(Counter)
+        (found,) = pykka.ActorRegistry.get_by_class(Counter)  # type: ignore[type-var]
         greeter = Greeter.start(found)
         assert await on_thread(greeter.ask, 4) == 7
         await on_thread(greeter.stop)

@@ -138,11 +138,11 @@ async def test_a_child_that_ended_for_good_and_comes_back_with_its_siblings_is_b
         view = quiet.pykka
         await view.stop(block=False)
         assert not view.is_alive()
-        assert Registry.get_by_class(Diary) == []
+        assert Registry.get_by_class(Diary) == []  # type: ignore[type-var]
         with system.events.subscribe(ActorStarted) as starts:
             system.ref("/pair/loud").tell(Note("x"))
             assert (await anext(starts)).path == "/pair/quiet"
-        assert Registry.get_by_class(Diary) == [view]
+        assert Registry.get_by_class(Diary) == [view]  # type: ignore[type-var]
         assert await quiet.ask(Notes()) == ()
 
 
@@ -163,7 +163,7 @@ async def test_a_view_that_somebody_registered_by_hand_leaves_with_its_actor() -
     async with open_system() as system:
         notebook = await system.spawn(Notebook, restart=Restart.TEMPORARY)
         Registry.register(notebook.pykka)
-        assert Registry.get_by_class(Notebook) == [notebook.pykka]
+        assert Registry.get_by_class(Notebook) == [notebook.pykka]  # type: ignore[type-var]
         await notebook.pykka.stop(block=False)
         assert Registry.get_all() == []
 
@@ -175,8 +175,8 @@ async def test_look_up_by_class_by_superclass_by_name_and_by_urn() -> None:
     async with open_system() as system:
         notebook = (await system.spawn(Notebook, path="/notebook")).pykka
         diary = (await system.spawn(Diary, path="/diary")).pykka
-        assert Registry.get_by_class(Diary) == [diary]
-        assert set(Registry.get_by_class(Notebook)) == {notebook, diary}
+        assert Registry.get_by_class(Diary) == [diary]  # type: ignore[type-var]
+        assert set(Registry.get_by_class(Notebook)) == {notebook, diary}  # type: ignore[type-var]
         every: Any = pykka.Actor
         assert set(Registry.get_by_class(every)) == {notebook, diary}
         assert Registry.get_by_class_name("Notebook") == [notebook]
@@ -192,7 +192,7 @@ async def test_a_broadcast_reaches_all_and_those_of_a_class() -> None:
         notebook = await system.spawn(Notebook, path="/notebook")
         diary = await system.spawn(Diary, path="/diary")
         Registry.broadcast(Note("all"))
-        await on_thread(Registry.broadcast, Note("diaries"), Diary)
+        await on_thread(Registry.broadcast, Note("diaries"), Diary)  # type: ignore[arg-type]
         await on_thread(Registry.broadcast, Note("by name"), "Notebook")
         assert await notebook.ask(Notes()) == ("all", "by name")
         assert await diary.ask(Notes()) == ("all", "diaries")

@@ -246,7 +246,6 @@ async def test_it_answers_who_waits_for_the_actor(
         @handles(Waiting)
         async def wait(self, _message: Any) -> int:
             await trio.sleep_forever()
-            return 0
 
     busy = await system.spawn(Busy, path="/busy")
     system.expect_crash("/busy", Boom)
@@ -449,7 +448,7 @@ def test_a_stuck_hook_that_ends_after_all_does_not_halt_the_next_life() -> None:
     clock = trio.testing.MockClock(autojump_threshold=0)
 
     class SlowToStop(Owner):
-        async def on_stop(self) -> None:  # type: ignore[override]
+        async def on_stop(self) -> None:
             with trio.CancelScope(shield=True):
                 await trio.sleep(30)
 

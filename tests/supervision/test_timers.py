@@ -352,7 +352,7 @@ async def test_a_timer_set_while_stopping_does_not_reach_the_next_life(
     system: SystemUnderTest,
 ) -> None:
     class Late(Clock):
-        async def on_stop(self) -> None:  # type: ignore[override]
+        async def on_stop(self) -> None:
             self.send_after(0.1, Tick("late"))
             await trio.sleep(0.5)
             self.send_after(0.1, Tick("later"))

@@ -1,12 +1,7 @@
 from __future__ import annotations
 
-import errno
 import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +12,6 @@ from pykka.messages import ProxyGetAttr
 
 from supervision import (
     ActorCrashed,
-    ActorStopped,
-    ChildSpec,
     DynamicSupervisor,
     Escalate,
     Refused,
@@ -27,25 +20,22 @@ from supervision import (
     StartFailed,
     SupervisionConfig,
     WorkerActor,
-    WorkerDied,
     handles,
     open_system,
 )
 from supervision.frames import WorkerFault
 from supervision.observe import TraceFilter
 from supervision.testing import SystemUnderTest, simulate
+from tests.supervision.processes import runs
 from tests.supervision.worker_actors import (
     Add,
     Call,
-    Die,
     Echo,
     Fail,
-    Hang,
     Lock,
     NeedTheNode,
     Note,
     Pid,
-    StopsSlowly,
     Tell,
     Unmakeable,
     Unready,
@@ -53,32 +43,6 @@ from tests.supervision.worker_actors import (
 )
 
 QUICK = SupervisionConfig(intensity=1_000_000, kill_grace=5.0)
-
-
-def runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError as error:
-        return error.errno != errno.ESRCH
-    # A zombie is dead, though whoever should have buried it is slow (in a container, maybe never).
-    return " Z " not in Path(f"/proc/{pid}/stat").read_text() if sys.platform == "linux" else True
-
-
-def children() -> list[int]:
-    """Processes of ours that run, where the system tells."""
-    pids: list[int] = []
-    for listed in Path("/proc/self/task").glob("*/children"):
-        pids += [pid for pid in map(int, listed.read_text().split()) if runs(pid)]
-    return pids
-
-
-async def until(condition: Any) -> None:
-    """What another process does shows only to whoever looks."""
-    for _ in range(5000):
-        if condition():
-            return
-        await trio.sleep(0.001)
-    raise AssertionError("never")
 
 
 def written(log: Path) -> list[str]:
@@ -274,122 +238,6 @@ def test_async_handlers_are_refused() -> None:
 def test_without_a_system_the_class_makes_plain_instances() -> None:
     worker = Worker()
     assert worker.add(Add(2)) == 2
-
-
-# -- death --------------------------------------------------------------------------------
-
-
-async def test_a_worker_killed_in_mid_request_is_a_crash_and_the_next_ask_works() -> None:
-    async with open_system(QUICK) as system:
-        worker = await system.spawn(Worker, path="/worker")
-        before = worker.ask(Add(1))
-        killed = worker.ask(Die(signal.SIGKILL))
-        after = worker.ask(Add(1))
-        assert await before == 1
-        with pytest.raises(ActorCrashed) as crash:
-            await killed
-        died = crash.value.__cause__
-        assert isinstance(died, WorkerDied)
-        assert died.status == -signal.SIGKILL
-        assert "was killed by SIGKILL" in str(died)
-        assert died.stderr.endswith("x on stdout")
-        assert len(died.stderr) <= 8192
-        assert await after == 1
-        assert len(system.crashes()) == 1
-
-
-async def test_an_exit_code_is_reported() -> None:
-    async with open_system(QUICK) as system:
-        worker = await system.spawn(Worker, restart=Restart.TEMPORARY)
-        with pytest.raises(ActorCrashed) as crash:
-            await worker.ask(Die(code=7))
-        assert "ended with exit code 7; the last it wrote" in str(crash.value.__cause__)
-
-
-async def test_a_worker_that_dies_while_idle_is_restarted() -> None:
-    async with open_system(QUICK) as system:
-        worker = await system.spawn(Worker)
-        pid = await worker.ask(Pid())
-        os.kill(pid, signal.SIGKILL)
-        await until(system.crashes)
-        assert await worker.ask(Pid()) != pid
-
-
-async def test_a_hung_worker_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
-    async with open_system(QUICK) as system:
-        spec = ChildSpec("worker", Worker, shutdown=0.01, restart=Restart.PERMANENT)
-        worker = await system.start_child(spec)
-        hung = worker.ask(Hang(str(tmp_path / "begun")), timeout=60)
-        waiting = worker.ask(Add(4))
-        await until((tmp_path / "begun").exists)
-        pids = [int(pid) for pid in (tmp_path / "begun").read_text().split()]
-        started = time.monotonic()
-        await system.restart("/worker")
-        with pytest.raises(ActorStopped):
-            await hung
-        assert await waiting == 4
-        assert time.monotonic() - started < 4
-        await until(lambda: not any(map(runs, pids)))
-
-
-async def test_one_that_does_not_stop_is_killed() -> None:
-    async with open_system(QUICK) as system:
-        worker = await system.start_child(ChildSpec("worker", StopsSlowly, shutdown=0.01))
-        pid = await worker.ask(Pid())
-        await system.stop("/worker")
-        assert not runs(pid)
-
-
-async def test_a_cancelled_system_leaves_no_process() -> None:
-    with trio.CancelScope() as scope:
-        async with open_system(SupervisionConfig(shutdown=0.05)) as system:
-            idle = await system.spawn(Worker)
-            hung = await system.spawn(StopsSlowly)
-            pids = [await worker.ask(Pid()) for worker in (idle, hung)]
-            scope.cancel()
-            await trio.sleep_forever()
-    assert scope.cancelled_caught
-    assert not any(map(runs, pids))
-
-
-async def test_one_that_is_stopped_while_it_starts_leaves_no_process() -> None:
-    async with open_system(QUICK) as system:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(system.spawn, Worker)
-            await until(lambda: len(system._node.cells) > 1)
-            nursery.cancel_scope.cancel()
-        cell = next(cell for path, cell in system._node.cells.items() if path != "/")
-        await system.stop(cell.path)
-    assert not children()
-
-
-def test_a_worker_does_not_outlive_a_node_that_was_killed(tmp_path: Path) -> None:
-    program = f"""
-import trio
-from supervision import *
-from tests.supervision.worker_actors import *
-async def main():
-    async with open_system() as system:
-        worker = await system.spawn(Worker)
-        worker.tell(Hang({str(tmp_path / "begun")!r}))
-        print(await (await system.spawn(Worker)).ask(Pid()), flush=True)
-        await trio.sleep_forever()
-trio.run(main)
-"""
-    node = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    assert node.stdout is not None
-    with node.stdout:
-        pids = [int(node.stdout.readline())]
-    while not (tmp_path / "begun").exists():
-        time.sleep(0.001)
-    busy, grandchild = map(int, (tmp_path / "begun").read_text().split())
-    node.kill()
-    node.wait()
-    deadline = time.monotonic() + 10
-    while any(map(runs, [*pids, busy])) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not any(map(runs, [*pids, busy]))
-    os.kill(grandchild, signal.SIGKILL)  # which belongs to nobody any more
 
 
 # -- the test kit -------------------------------------------------------------------------
