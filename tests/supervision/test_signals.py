@@ -348,7 +348,7 @@ def test_thousands_of_interrupts_inside_handlers_tear_no_state_change(
 
     @trio.lowlevel.enable_ki_protection
     async def main() -> None:
-        async with open_system(SupervisionConfig(mailbox=messages)) as system:
+        async with open_system(SupervisionConfig(mailbox=2 * messages)) as system:
             ref = await system.spawn(kind)
             sent = 0
 
