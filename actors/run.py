@@ -26,7 +26,7 @@ from actors.config import TroupeConfig
 from actors.interpreter import Collector, share_among_threads
 from actors.last_deadline import LastDeadline
 from actors.service_manager import ServiceManager
-from supervision import ChildSpec, NodeFailed, StuckTask, System, open_system
+from supervision import ChildSpec, NodeFailed, StuckTask, SupervisionError, System, open_system
 from supervision.crashes import write_crash_dump
 
 logger = logging.getLogger("troupe.node")
@@ -100,10 +100,13 @@ class NodeProcess:
         except NodeFailed as failed:
             self._report(f"node {self._config.node.name} failed: {failed.reason}")
             return ExitCode.FAILED
-        except Exception as error:  # whatever it was, the node is no more
-            name = self._config.node.name
-            logger.debug("node %s failed", name, exc_info=True)
-            self._report(f"node {name} failed: {str(error) or type(error).__name__}")
+        except (SupervisionError, OSError) as error:
+            self._report(f"node {self._config.node.name} failed: {error}")
+            return ExitCode.FAILED
+        except Exception as error:
+            # No actor's fault, for then there would be a crash report: ours, or the composition's.
+            logger.exception("node %s failed", self._config.node.name)
+            self._report(f"node {self._config.node.name} failed: {type(error).__name__}: {error}")
             return ExitCode.FAILED
         if len(self._signals) > 1:
             return 128 + self._signals[-1]

@@ -91,7 +91,8 @@ class Actor(ActorContract, Generic[M]):
         return self._bound().node.time()
 
     def __repr__(self) -> str:
-        where = self._cell.path if self._cell is not None else "not running"
+        cell = getattr(self, "_cell", None)  # none if its `__init__` forgot to call its super's
+        where = cell.path if cell is not None else "not running"
         return f"<{type(self).__name__} {where}>"
 
     # -- stopping -------------------------------------------------------------------------

@@ -105,8 +105,10 @@ class CrashReport(NodeEvent):
         """All of it as text."""
         lines = [f"{self.id}: {self.path} crashed in its life {self.life}, at {self.at:.3f}"]
         if self.message_type:
-            lines.append(f"handling {self.message_type} {self.message_id}, sent by the handling of "
-                         f"{self.cause_id or 'nothing: it came from outside'}")
+            lines.append(
+                f"handling {self.message_type} {self.message_id}, sent by the handling of "
+                f"{self.cause_id or 'nothing: it came from outside'}"
+            )
             if bodies:
                 lines.append(f"    {shown(self.message)}")
         else:
@@ -151,9 +153,7 @@ class CrashLog:
             f"(`crash_reports` in the configuration): {kept}"
         )
 
-    def write(
-        self, cell: Cell, error: BaseException, where: str, envelope: Envelope | None
-    ) -> str:
+    def write(self, cell: Cell, error: BaseException, where: str, envelope: Envelope | None) -> str:
         """Report a fault; returns the report's id."""
         self.count += 1
         node = self._node

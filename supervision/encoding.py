@@ -201,7 +201,7 @@ def class_of(name: str) -> Any:
     module = sys.modules.get(module_name)
     if module is None:
         raise NotDecodable(
-            f"{name}: import {module_name or 'its module'} first; reading imports nothing by itself"
+            f"{name}: import {module_name or 'its module'} first; reading imports nothing itself"
         )
     found: Any = module
     for part in qualname.split("."):
@@ -273,8 +273,10 @@ def decode_message(kind: str, body: Json) -> Any:
     Raises:
         NotDecodable: as `decode`.
     """
-    message_class = class_of(kind)
-    return decode_fields(message_class, body) if _fields(message_class) else decode(body)
+    fields = isinstance(body, dict) and not next(iter(body), "").startswith("$")
+    if fields and kind != "builtins:dict":
+        return decode_fields(class_of(kind), body)
+    return decode(body)
 
 
 def _enum_member(json: Json) -> Any:

@@ -263,5 +263,3 @@ def inject(cell: Cell, fault: Fault) -> Injection:
         )
     faults = cell.faults or Faults(cell)
     return faults.add(fault)
-
-

@@ -215,6 +215,7 @@ class ActorRef(Generic[M_contra]):
             problem = cell.post((next(node.ids), current[0], request, reply))
             if problem is not None:
                 reply.settle(None, problem)
+            if reply.done:  # refused, or dropped by policy: there is nothing to wait for
                 return reply
             cell.schedule()
         if reply.deadline != inf:

@@ -53,9 +53,7 @@ class StackSocket:
             self._listener.close()
             raise
         self._wake, self._waking = socket.socketpair()
-        self._thread = threading.Thread(
-            target=self._run, name="troupe stack socket", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name="troupe stack socket", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

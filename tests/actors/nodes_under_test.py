@@ -179,4 +179,5 @@ if __name__ == "__main__":
         node=NodeConfig(name=kind),
         supervision=SupervisionConfig(shutdown=float(shutdown), kill_grace=0.2),
     )
+    # An unknown kind is a composition that fails.
     sys.exit(actors.run.run(config, lambda _config: troupe(NODES[kind], float(child_shutdown))))

@@ -228,3 +228,11 @@ def test_a_node_that_cannot_start_says_why(tmp_path: Path) -> None:
         assert "no such device" in err
         assert len(dumps(tmp_path)) == 1
         assert "is running" not in "".join(process.said)
+
+
+def test_a_composition_that_fails_is_told_with_its_traceback(tmp_path: Path) -> None:
+    with node("unknown-kind", tmp_path) as process:
+        code, err = process.rest()
+        assert code == ExitCode.FAILED
+        assert "Traceback" in err
+        assert "troupe: node unknown-kind failed: KeyError: 'unknown-kind'" in err

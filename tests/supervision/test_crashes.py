@@ -24,8 +24,9 @@ from supervision import (
     Refused,
     Request,
     Restart,
-    Supervisor,
     SupervisionConfig,
+    Supervisor,
+    System,
     handles,
     open_system,
 )
@@ -78,13 +79,11 @@ class Parrot(Actor[Say | SayLater | Note]):
 async def parrot(system: SystemUnderTest) -> ActorRef[Any]:
     """Restarts as often as it likes."""
     system.expect_crash("/sup/parrot")
-    await system.spawn(
-        Supervisor, [ChildSpec("parrot", Parrot)], intensity=1000, path="/sup"
-    )
+    await system.spawn(Supervisor, [ChildSpec("parrot", Parrot)], intensity=1000, path="/sup")
     return system.ref("/sup/parrot")
 
 
-async def crash(ref: ActorRef[Any], message: Any = Say("boom")) -> None:  # noqa: B008  frozen
+async def crash(ref: ActorRef[Any], message: Any = Say("boom")) -> None:
     with pytest.raises(ActorCrashed):
         await ref.ask(message)
 
@@ -121,7 +120,7 @@ async def test_reports_are_found_by_id_as_long_as_they_are_kept() -> None:
             await crash(system.ref("/sup/a"))
         assert [report.id for report in system.crashes()] == ["crash-2", "crash-3"]
         assert system.crash("crash-3").life == 3
-        with pytest.raises(LookupError, match="of 3 so far the newest are kept.*crash-2, crash-3"):
+        with pytest.raises(LookupError, match=r"of 3 so far the newest are kept.*crash-2, crash-3"):
             system.crash("crash-1")
 
 
@@ -388,7 +387,8 @@ async def test_an_actor_class_says_how_much_poison_it_takes(system: SystemUnderT
     for _ in range(20):
         await crash(system.ref("/sup/tough"))
     assert system.ref("/sup/tough")._cell.poison is None
-    assert POISON == BreakerConfig(failures=5, rest=60.0)
+    config: BreakerConfig = POISON
+    assert (config.failures, config.rest) == (5, 60.0)
 
 
 async def test_what_an_actor_crashed_on_is_forgotten_with_it(system: SystemUnderTest) -> None:
@@ -438,13 +438,19 @@ async def test_a_node_that_is_closed_can_be_dumped(tmp_path: Path) -> None:
         def on_note(self, _message: Note) -> None:
             raise ValueError("hopeless")
 
-    with pytest.raises(NodeFailed) as caught:
+    systems: list[System] = []
+
+    async def give_up() -> None:
         async with open_system() as system:
+            systems.append(system)
             hopeless = await system.spawn(Hopeless, path="/hopeless")
             for _ in range(5):
                 hopeless.tell(Note("x"))
             await trio.sleep_forever()
-    path = write_crash_dump(tmp_path, system, caught.value)
+
+    with pytest.raises(NodeFailed) as caught:
+        await give_up()
+    path = write_crash_dump(tmp_path, systems[0], caught.value)
     assert path is not None
     dump = json.loads(path.read_text())
     assert "gave up" in dump["reason"]

@@ -156,7 +156,7 @@ class FreshLettersClerk(Clerk):
 
 
 async def gone(system: SystemUnderTest) -> ActorRef[Note]:
-    worker: ActorRef[Note] = await system.spawn(Worker, path="/gone")
+    worker: ActorRef[Note | Boom] = await system.spawn(Worker, path="/gone")
     await system.stop("/gone")
     return worker
 

@@ -9,7 +9,7 @@ beside that, what holds whatever the actions are (`Children`) is checked on its 
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from math import inf
 from typing import Any
@@ -71,6 +71,7 @@ class Otp:
     up_since: dict[str, float] = attrs.field(factory=dict)
     open_tickets: set[str] = attrs.field(factory=set)
     closing: bool = False
+    keeping: bool = False
     killed: bool = False
     exited: bool = False
     _process: Process | None = None
@@ -265,6 +266,7 @@ class Otp:
 
     def _stop(self, child: str, *, keep: bool = False) -> Process:
         self.due.pop(child, None)
+        self.keeping = keep
         exits = [message for message in self.inbox if message[:2] == ("EXIT", child)]
         if exits:  # dead already: the exit is taken out of the inbox
             self.inbox.remove(exits[0])
@@ -297,6 +299,8 @@ class Otp:
                 self.actions.append(("stop", c, False))
         if starting:
             yield from self._block("start", child)
+        elif where == "stop":  # what is under way comes first
+            yield from self._stop(child, keep=self.keeping)
         for c in list(reversed(self.specs)):
             yield from self._stop(c)
 
@@ -355,7 +359,8 @@ class Children:
     told: set[str] = attrs.field(factory=set)
     spent: set[str] = attrs.field(factory=set)
     """Temporary children that have ended: nobody but a person may start them again."""
-    by_hand: set[str] = attrs.field(factory=set)
+    by_hand: Counter[str] = attrs.field(factory=Counter)
+    """How often people have asked for a start."""
     tickets: dict[str, int] = attrs.field(factory=dict)
     exited: bool = False
     closing: bool = False
@@ -370,8 +375,8 @@ class Children:
             case Start(child):
                 assert child not in self.alive, f"{child} is started twice"
                 assert not self.closing, f"{child} is started while all are stopped"
-                assert child not in self.spent or child in self.by_hand, f"{child} is spent"
-                self.by_hand.discard(child)
+                assert child not in self.spent or self.by_hand[child], f"{child} is spent"
+                self.by_hand[child] -= child in self.spent
                 self.starting.add(child)
                 self.told.discard(child)
             case Stop(child, brutal):
@@ -566,7 +571,7 @@ class SupervisionMatchesOtp(RuleBasedStateMachine):
             self.children.spent.discard(spec.id)
         elif self.restarts.get(spec.id) is not spec.restart:
             return  # whose restart type holds would depend on who comes first
-        self.children.by_hand.add(spec.id)
+        self.children.by_hand[spec.id] += 1
         self.ask("add", spec, self.machine.add)
 
     @rule(child=st.sampled_from(NAMES))
@@ -575,7 +580,7 @@ class SupervisionMatchesOtp(RuleBasedStateMachine):
 
     @rule(child=st.sampled_from(NAMES))
     def restart(self, child: str) -> None:
-        self.children.by_hand.add(child)
+        self.children.by_hand[child] += 1
         self.ask("restart", child, self.machine.restart)
 
     @rule(child=st.sampled_from(NAMES))

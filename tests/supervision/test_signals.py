@@ -399,7 +399,7 @@ def test_interrupts_from_a_thread_neither_tear_a_state_change_nor_lose_an_answer
 
             async def use() -> None:
                 nonlocal tells, asks
-                while tells < 20_000 or interrupts < 100:
+                while tells < 20_000 or interrupts < 30:
                     tells += 1
                     ref.tell(Add())
                     if tells % 10 == 0:
