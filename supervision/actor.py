@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from trio.lowlevel import enable_ki_protection
 
 from supervision.contract import ActorContract
-from supervision.errors import NotAccepted, Refused
+from supervision.errors import NotAccepted, Refuse
 from supervision.messages import NORMAL, ExitReason, Terminated, Wake
 from supervision.promise import Promise, Promised
 from supervision.pykka_view import StopRequest
@@ -287,7 +287,8 @@ class Actor(ActorContract, Generic[M]):
         """Put the message in hand aside, for a better moment; its asker keeps waiting.
 
         Raises:
-            Refused: as many messages are stashed as the mailbox may hold.
+            Refuse: as many messages are stashed as the mailbox may hold; let it pass, and whoever
+                asked is refused.
         """
         life = self._life()
         cell = life.cell
@@ -303,7 +304,7 @@ class Actor(ActorContract, Generic[M]):
         if life.stashed and life.stashed[-1][0] == current[0]:
             return
         if len(life.stashed) >= cell.capacity:
-            raise Refused(cell.path, f"{cell.capacity} messages are stashed already")
+            raise Refuse(f"{cell.capacity} messages are stashed already")
         life.stashed.append(current)
         cell.node.current = (*current[:3], None)
 

@@ -261,6 +261,13 @@ class Cell:
         else:
             self.node.dead_letter(self.path, message, DeadLetterReason.STOPPED)
 
+    def withdraw(self, reply: Reply[Any]) -> None:
+        """Take a request back that still waits."""
+        for index, envelope in enumerate(self.inbox):
+            if envelope[3] is reply:
+                del self.inbox[index]
+                return
+
     def made_room(self) -> None:
         """Wake as many senders as there is room for."""
         waiting = self.room

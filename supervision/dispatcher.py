@@ -195,7 +195,8 @@ class Dispatcher:
                     reply.settle(value, None)
             except BaseException as raised:  # noqa: BLE001  whatever it is, it is this actor's crash
                 error = raised
-            node.observed(cell, envelope, node.time() - started, error)
+            ended = node.time()
+            node.observed(cell, envelope, ended - started, error, at=ended)
             if error is not None:
                 self._raised(cell, error)
                 break

@@ -256,14 +256,16 @@ class Node:
         error: BaseException | None,
         *,
         outcome: str = "",
+        at: float | None = None,
     ) -> None:
         """A message was handled, or its async handler begun, by an actor that is looked at.
 
         Args:
             outcome: what became of it, if the error and the actor's state do not say it.
+            at: when that was; now, if not given.
         """
         if cell.ring is not None or self.tap is not None or cell.poison is not None:
-            report(cell, envelope, seconds, outcome or outcome_of(cell, envelope, error))
+            report(cell, envelope, seconds, outcome or outcome_of(cell, envelope, error), at)
 
     def observe(self, wanted: TraceFilter, sink: Callable[[TraceEvent], None]) -> None:
         """Show handled messages to `sink` from now on."""

@@ -161,17 +161,18 @@ class Tap:
             self._by_path[path] = known
         return known
 
-    def put(self, path: str, message_type: str, make: Callable[[], TraceEvent]) -> None:
-        """Show an event, made only if anybody wants it, to those who do."""
-        event: TraceEvent | None = None
-        for wanted, sink in self.at(path):
-            if wanted.takes_type(message_type):
-                event = event or make()
-                try:
-                    sink(event)
-                except Exception:  # an observer's fault must never be an actor's
-                    logger.exception("An observer of messages failed, so it gets no more of them")
-                    self.remove(sink)
+    def wanting(self, path: str, message_type: str) -> Sequence[Sink]:
+        """Who wants to see a message of that type to that actor."""
+        return [sink for wanted, sink in self.at(path) if wanted.takes_type(message_type)]
+
+    def show(self, event: TraceEvent, sinks: Iterable[Sink]) -> None:
+        """Show them an event."""
+        for sink in sinks:
+            try:
+                sink(event)
+            except Exception:  # an observer's fault must never be an actor's
+                logger.exception("An observer of messages failed, so it gets no more of them")
+                self.remove(sink)
 
 
 def report(
@@ -189,29 +190,25 @@ def report(
             cell.poison.handled(message_id)
         elif outcome in _UNDECIDED:
             cell.poison.undecided(message_id)
-    if cell.ring is None and node.tap is None:
+    tap, ring, message_type = node.tap, cell.ring, type(message).__qualname__
+    sinks = tap.wanting(cell.path, message_type) if tap is not None else ()
+    if ring is None and not sinks:
         return
-    message_type = type(message).__qualname__
-
-    def make() -> TraceEvent:
-        return TraceEvent(
-            node.time() if at is None else at,
-            message_id,
-            cause,
-            cell.path,
-            message,
-            message_type,
-            reply is not None,
-            seconds,
-            outcome,
-        )
-
-    if cell.ring is not None:
-        event = make()
-        cell.ring.append(event)
-        make = lambda: event  # noqa: E731  the same event for all
-    if node.tap is not None:
-        node.tap.put(cell.path, message_type, make)
+    event = TraceEvent(
+        node.time() if at is None else at,
+        message_id,
+        cause,
+        cell.path,
+        message,
+        message_type,
+        reply is not None,
+        seconds,
+        outcome,
+    )
+    if ring is not None:
+        ring.append(event)
+    if tap is not None:
+        tap.show(event, sinks)
 
 
 def outcome_of(cell: Cell, envelope: Envelope, error: BaseException | None) -> str:

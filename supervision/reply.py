@@ -10,6 +10,7 @@ at `done` second, the settler sets `done` first and looks for events second.
 from __future__ import annotations
 
 import functools
+import logging
 import queue
 import sys
 import threading
@@ -24,11 +25,13 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, enable_ki_protection
 
 from supervision.acting import acting
-from supervision.errors import AskTimeout, BlockingOnLoop
+from supervision.errors import AskCycle, AskTimeout, BlockingOnLoop
 
 if TYPE_CHECKING:
     from supervision.cell import Cell
     from supervision.node import Node
+
+logger = logging.getLogger("troupe.supervision")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -122,7 +125,7 @@ class Reply(pykka.Future[T], Generic[T]):
         if event is not None:
             event.set()
         for callback in callbacks or ():
-            callback(self)
+            self._call_back(callback)
         # Without a token no task sleeps: one that registers now looks at `done` after it set that.
         if self._token is not None:
             try:
@@ -147,7 +150,16 @@ class Reply(pykka.Future[T], Generic[T]):
         if callbacks is not None:
             self._callbacks = None
             for callback in callbacks:
-                callback(self)
+                self._call_back(callback)
+
+    def _call_back(self, callback: Callable[[Reply[T]], None]) -> None:
+        """Called where it is settled: in a handler, in the timers. A fault must not become theirs."""
+        try:
+            callback(self)
+        except Exception:
+            logger.exception(
+                "A callback that waited for the answer of %s failed", self._target_path()
+            )
 
     def fire(self) -> None:
         """The ask's time is up (called by the timer heap)."""
@@ -256,9 +268,20 @@ class Reply(pykka.Future[T], Generic[T]):
         if actor is None:
             await self._wait_here()
         else:
-            with actor.waiting_for(self._target, self._patience):
-                await self._wait_here()
+            try:
+                with actor.waiting_for(self._target, self._patience):
+                    await self._wait_here()
+            except AskCycle as cycle:
+                self._withdraw(cycle)
+                raise
         return self.result()
+
+    def _withdraw(self, cycle: AskCycle) -> None:
+        """The request must not be handled after all: its asker has been told that it will not."""
+        target = self._target
+        self.settle(None, cycle)
+        if target is not None:
+            target.node.call_soon(lambda: target.withdraw(self))
 
     async def _wait_here(self) -> None:
         """Wait on the node's own loop, after lending the dispatcher this task for a slice.
@@ -341,8 +364,12 @@ class Reply(pykka.Future[T], Generic[T]):
         if actor is None:
             arrived = self._event.wait(timeout)
         else:
-            with actor.waiting_for(self._target, self._patience):
-                arrived = self._event.wait(timeout)
+            try:
+                with actor.waiting_for(self._target, self._patience):
+                    arrived = self._event.wait(timeout)
+            except AskCycle as cycle:
+                self._withdraw(cycle)
+                raise
         if not arrived and not self.done:
             raise AskTimeout(self._target_path(), timeout or 0.0)
 

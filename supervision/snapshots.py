@@ -10,27 +10,29 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from math import inf
 from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import trio
 
 from supervision.cell import Cell
 from supervision.dynamic import DynamicSupervision
-from supervision.messages import Request
 from supervision.observe import TraceEvent
 from supervision.resilience import BreakerStatistics
 from supervision.restart import Supervision
-from supervision.showing import fields_of, plain, shown, type_name
+from supervision.schemas import MessageSchema, schema_of
+from supervision.showing import fields_of, plain, shown
 from supervision.stacks import in_hand_elsewhere
 
 if TYPE_CHECKING:
-    from supervision.node import Node
+    pass
 
+SLICE = 0.0005
+"""Seconds of the loop that a large tree takes at a time."""
 ATTRIBUTES = 200
 """Attributes of an actor that are shown."""
 
@@ -144,31 +146,6 @@ def _duration(seconds: float) -> str:
 
 
 @attrs.frozen
-class FieldSchema:
-    """One field of a message."""
-
-    name: str
-    type: str
-    required: bool
-
-
-@attrs.frozen
-class MessageSchema:
-    """A kind of message an actor accepts."""
-
-    name: str
-    type: str
-    """`module:qualname`."""
-    fields: Sequence[FieldSchema]
-    answer: str
-    """What an ask of it is answered with; empty if it is no request."""
-    doc: str
-    """The first line of its docstring."""
-    handler: str
-    """The name of the method that takes it."""
-
-
-@attrs.frozen
 class ActorState:
     """One actor's inside."""
 
@@ -195,17 +172,6 @@ class ActorState:
     """The ids of its crash reports that are still kept."""
 
 
-@attrs.frozen
-class Wait:
-    """An actor whose mailbox is paused because it waits for another's answer."""
-
-    asker: str
-    target: str
-    since: float
-    """In the node's time."""
-    seconds: float
-
-
 # -- the tree -----------------------------------------------------------------------------
 
 
@@ -216,8 +182,29 @@ def tree_of(cell: Cell, *, depth: float = inf, limit: float = inf) -> ActorSnaps
         depth: levels below it; 0 is the actor alone.
         limit: actors all in all; beyond it children are counted in `more`.
     """
-    budget = _Budget(limit)
-    return _snapshot(cell, depth, budget)
+    steps = _snapshots(cell, depth, _Budget(limit))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            tree: ActorSnapshot = stop.value
+            return tree
+
+
+async def tree_in_slices(cell: Cell, *, depth: float = inf, limit: float = inf) -> ActorSnapshot:
+    """The same, a slice at a time, with the loop's other work between."""
+    await trio.lowlevel.checkpoint()
+    steps = _snapshots(cell, depth, _Budget(limit))
+    end = perf_counter() + SLICE
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            tree: ActorSnapshot = stop.value
+            return tree
+        if perf_counter() > end:
+            await trio.lowlevel.checkpoint()
+            end = perf_counter() + SLICE
 
 
 class _Budget:
@@ -225,13 +212,17 @@ class _Budget:
         self.left = limit - 1
 
 
-def _snapshot(cell: Cell, depth: float, budget: _Budget) -> ActorSnapshot:
+def _snapshots(cell: Cell, depth: float, budget: _Budget) -> Generator[None, None, ActorSnapshot]:
+    """Makes a snapshot at a time."""
     below = _children_of(cell)
     shown_here = below if depth > 0 else []
     room = int(min(len(shown_here), max(0, budget.left)))
     budget.left -= room
-    children = tuple(_snapshot(child, depth - 1, budget) for child in shown_here[:room])
-    return _alone(cell, children, len(below) - room)
+    children: list[ActorSnapshot] = []
+    for child in shown_here[:room]:
+        children.append((yield from _snapshots(child, depth - 1, budget)))  # noqa: PERF401
+    yield
+    return _alone(cell, tuple(children), len(below) - room)
 
 
 def _alone(cell: Cell, children: Sequence[ActorSnapshot], more: int) -> ActorSnapshot:
@@ -403,58 +394,3 @@ def _attributes(actor: Any) -> Mapping[str, str]:
 
 
 _RUNTIME_S_OWN = frozenset(("_cell", "_wake", "_urn"))
-
-
-def schema_of(message_type: type, handler: Any = None) -> MessageSchema:
-    """A message type as a sender needs to know it."""
-    doc = (inspect.getdoc(message_type) or "").strip()
-    if doc.startswith(f"{message_type.__name__}("):  # dataclasses write their signature there
-        doc = ""
-    return MessageSchema(
-        name=message_type.__qualname__,
-        type=f"{message_type.__module__}:{message_type.__qualname__}",
-        fields=_field_schemas(message_type),
-        answer=_answer(message_type),
-        doc=doc.partition("\n")[0],
-        handler=getattr(handler, "__name__", ""),
-    )
-
-
-def _field_schemas(message_type: type) -> Sequence[FieldSchema]:
-    parameters: Mapping[str, inspect.Parameter] = {}
-    if fields_of(message_type) is None:
-        return ()
-    try:
-        parameters = inspect.signature(message_type).parameters
-    except (TypeError, ValueError):  # a metaclass or C class that tells nothing
-        return ()
-    return tuple(
-        FieldSchema(
-            name,
-            type_name(parameter.annotation) if parameter.annotation is not parameter.empty else "",
-            parameter.default is parameter.empty,
-        )
-        for name, parameter in parameters.items()
-    )
-
-
-def _answer(message_type: type) -> str:
-    if not issubclass(message_type, Request):
-        return ""
-    for kind in message_type.__mro__:
-        for base in getattr(kind, "__orig_bases__", ()):
-            if typing.get_origin(base) is Request:
-                return type_name(typing.get_args(base)[0])
-    return "object"
-
-
-# -- waits --------------------------------------------------------------------------------
-
-
-def waits_of(node: Node) -> Sequence[Wait]:
-    """Every wait of one actor for another, oldest first."""
-    now = node.time()
-    return tuple(
-        Wait(asker.path, target.path, since, now - since)
-        for asker, target, since in node.waits.edges()
-    )

@@ -136,6 +136,7 @@ async def system_under_test(
         Unexpected: crash reports, dead letters or leaks that nobody expected.
     """
     options.setdefault("seed", 0)
+    config = config or SupervisionConfig(fault_injection=True)
     with ExitStack() as account:
         async with open_system(config, **options) as plain:
             system = SystemUnderTest(plain._node)

@@ -10,7 +10,20 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
+import attrs
+
 K = TypeVar("K", bound=Hashable)
+
+
+@attrs.frozen
+class Wait:
+    """An actor whose mailbox is paused because it waits for another's answer."""
+
+    asker: str
+    target: str
+    since: float
+    """In the node's time."""
+    seconds: float
 
 
 class WaitGraph(Generic[K]):

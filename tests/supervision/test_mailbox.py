@@ -362,16 +362,16 @@ async def test_send_to_a_mailbox_with_room_does_not_wait(system: SystemUnderTest
     assert seen == [0]
 
 
-@pytest.mark.parametrize("timeout", [2.0, None])
+@pytest.mark.parametrize("patience", [2.0, None])
 async def test_send_gives_up_after_its_time_and_hands_the_message_back(
-    system: SystemUnderTest, timeout: float | None
+    system: SystemUnderTest, patience: float | None
 ) -> None:
     ref = await box(system, [], capacity=1)
     ref.tell(Note(0))
     with pytest.raises(MailboxFull) as full:
-        await ref.send(Note(1), timeout=timeout)
+        await ref.send(Note(1), timeout=patience)
     assert full.value.undelivered == Note(1)
-    assert system.now == (timeout or SupervisionConfig().ask_timeout)
+    assert system.now == (patience or SupervisionConfig().ask_timeout)
 
 
 async def test_send_ends_when_the_actor_is_gone(system: SystemUnderTest) -> None:

@@ -71,9 +71,14 @@ class Greedy(Actor[Hold | HoldInTask | HoldAsync]):
     def on_hold_in_task(self, message: HoldInTask) -> None:
         async def hold() -> None:
             computes(message.seconds)
+            promise.resolve(None)
 
         promise = self.defer()
-        self.start_task(hold, to=lambda _none: promise.resolve(None) or Hold(0))
+        self.start_task(hold)
+
+
+def is_live(system: System) -> bool:
+    return system.live
 
 
 def meanwhile(do: Callable[[], Any], after: float) -> tuple[threading.Thread, list[Any]]:
@@ -147,14 +152,14 @@ async def test_a_node_whose_loop_is_held_says_so_and_by_whom(
 ) -> None:
     async with open_system(CONFIG) as system:
         await trio.sleep(0.1)
-        assert system.live
+        assert is_live(system)
         seen = await looked_at_while(system, request_type(1.0), after=0.8)
         assert not seen.live
         assert (seen.path, seen.message_type) == ("/greedy", request_type(0).__class__.__name__)
         assert 0.2 < seen.since < 2
         assert "in computes" in seen.stack
         with trio.fail_after(5):
-            while not system.live:  # noqa: ASYNC110  a thread notices
+            while not is_live(system):  # noqa: ASYNC110  a thread notices
                 await trio.sleep(0.01)
 
 
@@ -182,9 +187,9 @@ async def test_a_short_hold_and_a_quiet_loop_are_live() -> None:
 async def test_the_watchdog_ends_with_its_node() -> None:
     async with open_system() as system:
         assert "troupe watchdog" in {thread.name for thread in threading.enumerate()}
-        assert system.live
+        assert is_live(system)
     assert "troupe watchdog" not in {thread.name for thread in threading.enumerate()}
-    assert not system.live
+    assert not is_live(system)
     with pytest.raises(RuntimeError, match="no watchdog"):
         system.liveness()
 
@@ -193,7 +198,7 @@ async def test_the_watchdog_ends_with_its_node() -> None:
 async def test_a_node_can_do_without(options: dict[str, bool]) -> None:
     async with open_system(**options) as system:  # type: ignore[arg-type]
         assert "troupe watchdog" not in {thread.name for thread in threading.enumerate()}
-        assert system.live
+        assert is_live(system)
         with pytest.raises(RuntimeError, match="no watchdog"):
             system.liveness()
         await system.spawn(Greedy, path="/greedy")
@@ -222,6 +227,23 @@ def ask_socket(path: Path) -> dict[str, Any]:
     return told
 
 
+def is_there(path: Path) -> bool:
+    return path.exists()
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def text_of(path: Path) -> str:
+    return path.read_text()
+
+
+def replace(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    path.write_text(text)
+
+
 @pytest.fixture
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("s") / "stack"  # addresses are short
@@ -230,7 +252,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_the_socket_answers_even_while_the_loop_is_stuck(path: Path) -> None:
     config = SupervisionConfig(not_live_after=0.2, stack_socket=str(path))
     async with open_system(config, name="held") as system:
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert mode_of(path) == 0o600
         greedy = await system.spawn(Greedy, path="/greedy")
         thread, found = meanwhile(lambda: ask_socket(path), after=0.6)
         await greedy.ask(Hold(1.0))
@@ -243,7 +265,7 @@ async def test_the_socket_answers_even_while_the_loop_is_stuck(path: Path) -> No
         await trio.sleep(0.1)
         calm = await trio.to_thread.run_sync(ask_socket, path)
         assert (calm["live"], calm["path"]) == (True, "")
-    assert not path.exists()
+    assert not is_there(path)
     assert "troupe stack socket" not in {thread.name for thread in threading.enumerate()}
 
 
@@ -261,10 +283,10 @@ async def test_clients_that_go_away_or_never_read_do_no_harm(path: Path) -> None
 async def test_a_socket_left_behind_is_replaced(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
         dead.bind(str(path))
-    assert path.exists()
+    assert is_there(path)
     async with open_system(SupervisionConfig(stack_socket=str(path))):
         assert (await trio.to_thread.run_sync(ask_socket, path))["live"]
-    assert not path.exists()
+    assert not is_there(path)
 
 
 async def opened(path: Path) -> None:
@@ -280,19 +302,18 @@ async def test_the_socket_of_a_live_node_is_left_alone(path: Path) -> None:
 
 
 async def test_a_file_in_the_way_is_left_alone(path: Path) -> None:
-    path.write_text("precious")
+    replace(path, "precious")
     with pytest.raises(SupervisionError, match="is there already and is no socket"):
         await opened(path)
-    assert path.read_text() == "precious"
+    assert text_of(path) == "precious"
     with pytest.raises(FileNotFoundError):
-        await opened(path / "no" / "folder") if False else await opened(path.parent / "no" / "x")
+        await opened(path.parent / "no" / "folder")
 
 
 async def test_a_socket_that_somebody_replaced_is_not_removed(path: Path) -> None:
     async with open_system(SupervisionConfig(stack_socket=str(path))):
-        path.unlink()
-        path.write_text("somebody else's")
-    assert path.read_text() == "somebody else's"
+        replace(path, "somebody else's")
+    assert text_of(path) == "somebody else's"
 
 
 # -- ages ---------------------------------------------------------------------------------
