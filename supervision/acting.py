@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+import trio
+
 from supervision.errors import AskCycle
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 class Acting:
     """An actor at work outside the dispatcher."""
 
-    __slots__ = ("cell", "envelope", "fenced", "pausing")
+    __slots__ = ("cell", "envelope", "fenced", "pausing", "task")
 
     def __init__(self, cell: Cell, envelope: Envelope, *, pausing: bool) -> None:
         self.cell = cell
@@ -31,8 +33,23 @@ class Acting:
         """What it is handling, or what the task was started by."""
         self.pausing = pausing
         """Its mailbox is paused meanwhile, so waiting for an answer can close a ring."""
+        self.task: trio.lowlevel.Task | None = None
+        """The task whose end the mailbox waits for; None for a thread."""
         self.fenced = False
         """Its life was left behind (a thread that would not end); the cell belongs to another."""
+
+    def _is_waited_for(self) -> bool:
+        """Whether the mailbox is paused until the running task ends, too.
+
+        A task that a handler starts in its own nursery is; one that it starts in some other, longer
+        lived nursery inherits this context, and may outlive the handler.
+        """
+        if self.task is None:
+            return True
+        at: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+        while at is not None and at is not self.task:
+            at = at.parent_nursery.parent_task if at.parent_nursery is not None else None
+        return at is not None
 
     @contextmanager
     def waiting_for(self, target: Cell | None, patience: float) -> Iterator[None]:
@@ -41,7 +58,7 @@ class Acting:
         Raises:
             AskCycle: `target` already waits for this actor, directly or through others.
         """
-        if target is None or not self.pausing:
+        if target is None or not self.pausing or not self._is_waited_for():
             yield
             return
         waits = self.cell.node.waits

@@ -102,7 +102,7 @@ class DynamicSupervision:
             return ()
         child.starting, child.running, child.new = False, True, False
         child.up_since = at
-        if not child.again:
+        if not child.stopping:
             self._settle_starts(child)
         return self._flush()
 

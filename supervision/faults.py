@@ -18,6 +18,7 @@ from supervision.acting import acting
 from supervision.behaviour import Handler, Table
 from supervision.errors import AskTimeout, SupervisionError
 from supervision.messages import Envelope
+from supervision.processes import WorkerProcess
 
 if TYPE_CHECKING:
     from supervision.cell import Cell
@@ -255,8 +256,7 @@ def inject(cell: Cell, fault: Fault) -> Injection:
     """
     if not cell.node.config.fault_injection:
         raise FaultInjectionOff
-    life = cell.life
-    if cell.remote and life is not None and getattr(life.executor, "_hand", None) is None:
+    if cell.life is not None and isinstance(cell.life.executor, WorkerProcess):
         raise SupervisionError(
             f"the handlers of {cell.path} run in a worker process, where no fault can be planted; "
             "plant it in an actor that talks to it"

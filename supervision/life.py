@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from supervision.reply import Reply
 
 
-class Kept(set[D]):
-    """What a life must settle at its end. What needs that no more is forgotten now and then."""
+class Kept(dict[D, None]):
+    """What a life must settle at its end, in order. What needs it no more is forgotten in time."""
 
     __slots__ = ("_limit", "_needed")
 
@@ -47,9 +47,14 @@ class Kept(set[D]):
     def add(self, due: D) -> None:
         """Keep one more."""
         if len(self) >= self._limit:
-            self.intersection_update([kept for kept in self if self._needed(kept)])
+            for kept in [kept for kept in self if not self._needed(kept)]:
+                del self[kept]
             self._limit = max(64, 2 * len(self))
-        super().add(due)
+        self[due] = None
+
+    def discard(self, due: D) -> None:
+        """Keep it no more, if it is kept."""
+        self.pop(due, None)
 
 
 class Life:

@@ -112,6 +112,8 @@ class TraceFilter:
     @classmethod
     def of(cls, path: str, types: Iterable[type | str]) -> TraceFilter:
         """A filter by types or their names."""
+        if isinstance(types, str | type):  # one alone is meant as it stands
+            types = (types,)
         names = (kind if isinstance(kind, str) else kind.__qualname__ for kind in types)
         return cls(path, frozenset(names))
 

@@ -153,7 +153,7 @@ class Reply(pykka.Future[T], Generic[T]):
                 self._call_back(callback)
 
     def _call_back(self, callback: Callable[[Reply[T]], None]) -> None:
-        """Called where it is settled: in a handler, in the timers. A fault must not become theirs."""
+        """Call back from a handler, say, or from the timers: a fault must not become theirs."""
         try:
             callback(self)
         except Exception:

@@ -26,7 +26,6 @@ from supervision.resilience import BreakerStatistics
 from supervision.restart import Supervision
 from supervision.schemas import MessageSchema, schema_of
 from supervision.showing import fields_of, plain, shown
-from supervision.stacks import in_hand_elsewhere
 
 if TYPE_CHECKING:
     pass
@@ -60,7 +59,7 @@ class ActorSnapshot:
     doing: str
     """The message its async handler or its thread has in hand, by type; empty for none."""
     doing_since: float
-    """When that began, in the node's time; 0 for none, and for a thread."""
+    """When that began, in the node's time; 0 for none."""
     strategy: str
     """Of a supervisor: one_for_one, one_for_all, rest_for_one, or dynamic. Else empty."""
     intensity: int
@@ -131,8 +130,7 @@ class ActorSnapshot:
             waited = _duration(self.oldest_wait)
             parts.append(f"waiting {self.mailbox}/{self.capacity} for {waited}")
         if self.doing:
-            since = f" since {self.doing_since:.3f}" if self.doing_since else ""
-            parts.append(f"handles {self.doing}{since}")
+            parts.append(f"handles {self.doing} since {self.doing_since:.3f}")
         parts.append(f"handled {self.handled}")
         if self.dropped:
             parts.append(f"dropped {self.dropped}")
@@ -273,11 +271,13 @@ def _children_of(cell: Cell) -> Sequence[Cell]:
 def _doing(cell: Cell) -> tuple[str, float]:
     """What an async handler has in hand. A plain one is done before anybody can look."""
     life = cell.life
-    if life is None or not life.paused:
+    if life is None:
         return "", 0.0
-    if life.in_hand is None:
-        elsewhere = in_hand_elsewhere(life)
-        return (type(elsewhere[2]).__qualname__, 0.0) if elsewhere is not None else ("", 0.0)
+    if life.executor is not None:
+        doing = life.executor.doing
+        return (type(doing[0][2]).__qualname__, doing[1]) if doing is not None else ("", 0.0)
+    if not life.paused or life.in_hand is None:
+        return "", 0.0
     return type(life.in_hand[2]).__qualname__, life.since
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from supervision.messages import Envelope
 from supervision.tasks import Runner
 
 if TYPE_CHECKING:
@@ -72,21 +71,15 @@ def _elsewhere(cell: Cell, life: Life) -> Iterator[TaskStack]:
     executor = life.executor
     if executor is None:
         return
-    envelope = in_hand_elsewhere(life)
-    message_type = type(envelope[2]).__qualname__ if envelope is not None else ""
+    doing = executor.doing
+    message_type = type(doing[0][2]).__qualname__ if doing is not None else ""
+    since = doing[1] if doing is not None else 0.0
     thread = getattr(executor, "_thread", None)
     if thread is not None:
         stack = stack_of(sys._current_frames().get(thread.ident or 0))
     else:
         stack = f"  in {executor.describe()}\n"  # another process: it has no frames here
-    yield TaskStack(cell.path, "thread", message_type, 0.0, stack)
-
-
-def in_hand_elsewhere(life: Life) -> Envelope | None:
-    """What a BlockingActor's thread handles at this moment."""
-    hand = getattr(life.executor, "_hand", None)
-    envelope: Envelope | None = getattr(hand, "_envelope", None)
-    return envelope if envelope is not None and envelope[2] is not None else None
+    yield TaskStack(cell.path, "thread", message_type, since, stack)
 
 
 def _with_nested(name: str, task: trio.lowlevel.Task) -> Iterator[tuple[str, trio.lowlevel.Task]]:

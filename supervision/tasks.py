@@ -94,9 +94,10 @@ class Task:
             except trio.Cancelled:
                 raise
             except BaseException as raised:
-                error = single(raised)
-                if only_cancelled(error):
-                    raise
+                failure = single(raised)
+                if only_cancelled(failure):
+                    raise  # to the scope, which makes an outcome of it
+                error = failure
         cancelled = self._scope.cancelled_caught
         cell.signal(self.life.task_ended, self, value, error, cancelled)
 
@@ -129,14 +130,16 @@ class Runner(Task):
     @enable_ki_protection
     async def serve(self) -> None:
         """Run jobs until cancelled."""
-        identity = Acting(self.life.cell, self.envelope, pausing=True)
-        acting.set(identity)
         while True:
             if self._job is None:
                 self._sleeper = current_task()
                 await trio.lowlevel.wait_task_rescheduled(self._stop_sleeping)
                 continue
-            coroutine, identity.envelope, done = self._job
+            coroutine, envelope, done = self._job
+            # One for each: what a handler leaves running in another nursery keeps it.
+            identity = Acting(self.life.cell, envelope, pausing=True)
+            identity.task = self.trio_task
+            acting.set(identity)
             value: Any = None
             error: BaseException | None = None
             try:

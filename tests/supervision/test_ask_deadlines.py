@@ -162,7 +162,8 @@ async def test_a_deadline_is_inherited_through_any_number_of_actors(
             await trio.sleep(0.1)
             if message.left == 0:
                 return self.ref.ask(message).deadline
-            return await links[message.left - 1].ask(Down(message.left - 1))
+            deadline: float = await links[message.left - 1].ask(Down(message.left - 1))
+            return deadline
 
     links = [await system.spawn(Link) for _ in range(10)]
     system.expect_dead_letters()

@@ -7,6 +7,7 @@ itself: no table of states, no counting of who is alive. Hypothesis sends both t
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -182,7 +183,7 @@ class Model:
                     child.stopped = True
                 case "started":
                     up_since = self.now
-                    if not child.again:
+                    if not child.stopped:
                         self.settle(child, "settled")
                 case ExitReason() as reason:
                     return up_since, reason
@@ -245,7 +246,7 @@ class DynamicMatchesModel(RuleBasedStateMachine):
         expected = [action for action in self.model.actions if action != ("gone",)]
         assert sorted(ordered(plain(actions)), key=str) == sorted(ordered(expected), key=str)
         gone = {action.id for action in actions if isinstance(action, Gone)}
-        assert gone == known - set(self.model.children) or gone >= known - set(self.model.children)
+        assert gone == known - self.model.children.keys()
 
     def end(self, child: str) -> None:
         self.children.starting.discard(child)
@@ -382,10 +383,10 @@ class DynamicMatchesModel(RuleBasedStateMachine):
                 self.machine.start_failed if child in self.children.starting else self.machine.ended
             )
             self.end(child)
-            self.both(
-                report(child, KILLED, self.now),
-                lambda child=child: self.model.send(child, KILLED),
-            )
+            self.both(report(child, KILLED, self.now), partial(self.model.send, child, KILLED))
+        self.it_has_exited()
+
+    def it_has_exited(self) -> None:
         assert self.children.exited
         assert all(self.children.tickets.values())
 

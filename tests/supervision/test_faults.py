@@ -23,12 +23,14 @@ from supervision import (
     Request,
     Restart,
     SupervisionConfig,
+    SupervisionError,
     Supervisor,
     handles,
     open_system,
 )
 from supervision.faults import Fault, FaultInjectionOff, FaultKind
 from supervision.testing import SystemUnderTest, system_under_test
+from tests.supervision import worker_actors
 
 
 @attrs.frozen
@@ -282,6 +284,16 @@ async def test_a_blocking_actor_is_hit_on_its_thread(autojump_clock: MockClock) 
         system.inject("/blocks", Fault("crash", Say))
         with pytest.raises(ActorCrashed):
             await blocks.ask(Say("d"))
+
+
+async def test_a_worker_process_is_out_of_reach(autojump_clock: MockClock) -> None:
+    async with cage() as (system, _parrot):
+        await system.spawn(worker_actors.Worker, path="/worker")
+        with pytest.raises(SupervisionError, match="/worker run in a worker process"):
+            system.inject("/worker", Fault("crash"))
+        (stack,) = system.stacks("/worker")
+        assert "worker process" in stack.stack
+        assert system.state("/worker").statistics is None
 
 
 @pytest.mark.parametrize(

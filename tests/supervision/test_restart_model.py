@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -71,6 +72,8 @@ class Otp:
     up_since: dict[str, float] = attrs.field(factory=dict)
     open_tickets: set[str] = attrs.field(factory=set)
     closing: bool = False
+    tries: dict[str, object] = attrs.field(factory=dict)
+    """Which of a child's "try again" messages counts: the newest."""
     keeping: bool = False
     killed: bool = False
     exited: bool = False
@@ -183,7 +186,7 @@ class Otp:
             case "EXIT", child, reason, up_for:
                 return (yield from self._on_exit(child, reason, up_for))
             case "try again", child, reason, token:
-                if self.state.get(child) == "restarting" and self.due_token.get(child) is token:
+                if self.state.get(child) == "restarting" and self.tries.get(child) is token:
                     if reason.how is How.ESCALATED:
                         return CRASHED
                     return (yield from self._restart(child, up_for=0.0))
@@ -192,8 +195,6 @@ class Otp:
                 self.open_tickets.discard(ticket)
                 self.actions.append(("refused" if problem else "settled", ticket))
         return None
-
-    due_token: dict[str, object] = attrs.field(factory=dict)
 
     def _on_exit(self, child: str, reason: ExitReason, up_for: float) -> Process:
         self.state[child] = "down"
@@ -228,12 +229,13 @@ class Otp:
         elif self.strategy is Strategy.REST_FOR_ONE:
             group = group[group.index(child) :]
         self.state[child] = "down"
+        due = self.now + wait
         for sibling in reversed(group):
             if sibling != child:
                 yield from self._stop(sibling)
         group = [c for c in group if c in self.specs]
         if wait:
-            self.due.update(dict.fromkeys(group, (self.now + wait, child)))
+            self.due.update(dict.fromkeys(group, (due, child)))
         else:
             yield from self._start_all(group)
         return None
@@ -255,7 +257,7 @@ class Otp:
 
     def _try_again(self, child: str, failure: ExitReason) -> None:
         self.state[child] = "restarting"
-        self.due_token[child] = token = object()
+        self.tries[child] = token = object()
         self.inbox.append(("try again", child, failure, token))
 
     def _start(self, child: str) -> Process:
@@ -644,16 +646,12 @@ class SupervisionMatchesOtp(RuleBasedStateMachine):
             child = min(self.children.alive)
             starting = child in self.children.starting
             self.finish(child)
-            if starting:
-                self.both(
-                    self.machine.start_failed(child, KILLED, self.now),
-                    lambda child=child: self.otp.start_failed(child, KILLED),
-                )
-            else:
-                self.both(
-                    self.machine.ended(child, KILLED, self.now),
-                    lambda child=child: self.otp.ended(child, KILLED),
-                )
+            report = self.machine.start_failed if starting else self.machine.ended
+            otp = self.otp.start_failed if starting else self.otp.ended
+            self.both(report(child, KILLED, self.now), partial(otp, child, KILLED))
+        self.it_has_exited()
+
+    def it_has_exited(self) -> None:
         assert self.children.exited
         assert all(self.children.tickets.values())
 

@@ -202,6 +202,51 @@ async def test_a_task_does_not_wait_on_behalf_of_the_handler_that_started_it(
     assert answers == ["/b pong"]
 
 
+async def test_a_task_in_somebody_else_s_nursery_waits_for_itself_alone(
+    system: SystemUnderTest,
+) -> None:
+    """It inherits the context of the handler that started it, but pauses no mailbox."""
+    answers: list[str] = []
+
+    class Keeper(Actor[Pass | Ping]):
+        nursery: trio.Nursery
+
+        async def on_start(self) -> None:
+            ready = trio.Event()
+
+            async def keep() -> None:
+                async with trio.open_nursery() as self.nursery:
+                    ready.set()
+                    await trio.sleep_forever()
+
+            self.start_task(keep)
+            await ready.wait()
+
+        @handles
+        async def on_pass(self, message: Pass) -> str:
+            self.nursery.start_soon(self.ask, message.way[0])
+            await trio.sleep(1)
+            return "done"
+
+        async def ask(self, ref: ActorRef[Any]) -> None:
+            answers.append(await ref.ask(Pass((self.ref,))))
+
+        @handles
+        def on_ping(self, _message: Ping) -> str:
+            return "pong"
+
+    (b,) = await relays(system, "b")
+    keeper = await system.spawn(Keeper, path="/keeper")
+    with system.trace("/b") as trace:
+        asked = keeper.ask(Pass((b,)))
+        await system.settle()
+        assert [wait.asker for wait in system.waits()] == ["/b"]
+        assert await asked == "done"
+        await system.settle()
+        assert (await anext(trace)).cause > 0
+    assert answers == ["/b pong"]
+
+
 async def test_waits_say_who_waits_for_whom_since_when(system: SystemUnderTest) -> None:
     a, b = await relays(system, "ab")
 
