@@ -9,10 +9,13 @@ from the start, and each handler tells itself the next. Beside them run
 - a realtime actor with a timer: from when it was due to its handler. `realtime_worst_ms` is the
   worse of the two.
 
-What is printed is the true worst of all samples, garbage collection included; only samples in which
-the machine itself stood still are set aside, on all sides, and counted in the note. The peers: tasks
-with full memory channels for busy actors, and pykka's threads, whose bystander is a thread. They
-have no classes, so the peer of our realtime actor is their ordinary one.
+What is printed is the true worst of all samples, garbage collection included. Only samples in
+which the machine itself stood still (its kernel or hypervisor ran something else) are set aside,
+and counted in the note.
+
+The peers: tasks with full memory channels, and pykka's threads, whose bystander is a thread. They
+have no classes, so the peer of our realtime actor is their ordinary one; and among threads nobody
+can say who was kept waiting by what, so nothing is set aside there.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ import attrs
 import pykka
 import trio
 
-from bench.measure import CHANNEL, PYKKA, Figure, Waits, in_turns, spin
+from bench.measure import CHANNEL, PYKKA, Figure, Waits, in_turns, on_all_cores, spin
 from supervision import Actor, ActorRef, handles, open_system
 
 HANDLER = 20e-6
@@ -158,7 +161,9 @@ async def _nap(waits: Waits) -> None:
 async def _channel(crowd: int) -> Seen:
     bystander, told = Waits(), Waits()
 
-    async def busy(inbox: trio.MemoryReceiveChannel[Work], me: trio.MemorySendChannel[Work]) -> None:
+    async def busy(
+        inbox: trio.MemoryReceiveChannel[Work], me: trio.MemorySendChannel[Work]
+    ) -> None:
         for _ in range(WAITING):
             me.send_nowait(Work())
         async for message in inbox:
@@ -176,7 +181,7 @@ async def _channel(crowd: int) -> Seen:
         for _ in range(crowd):
             me, inbox = trio.open_memory_channel[Work](WAITING + 1)
             nursery.start_soon(busy, inbox, me)
-        await trio.sleep(0)
+        await trio.lowlevel.checkpoint()
         gc.collect()
         end = perf_counter() + PEER_SECONDS
         while perf_counter() < end:
@@ -226,18 +231,19 @@ def _pykka(crowd: int) -> Seen:
         time.sleep(nap)
         bystander.note(perf_counter() - due)
     work.clear()
-    for ref in (*crowd_refs, listener):
+    for ref in crowd_refs:
         ref.stop()
+    listener.stop()
     return Seen(bystander, told, told)
 
 
 def figures() -> Iterator[Figure]:
-    """`bystander_worst_ms`, `realtime_worst_ms`, `ordinary_worst_ms`; `_1` and `_10` beside fewer."""
+    """`bystander_worst_ms`, `realtime_worst_ms`, `ordinary_worst_ms`; `_1`, `_10` beside fewer."""
     for crowd in CROWDS:
         sides: dict[str, Callable[[], Seen]] = {
             "ours": partial(trio.run, _ours, crowd),
             CHANNEL: partial(trio.run, _channel, crowd),
-            PYKKA: partial(_pykka, crowd),
+            PYKKA: on_all_cores(partial(_pykka, crowd)),
         }
         ((ours,), (channel,), (threads,)) = in_turns(1, sides).values()
         suffix = "" if crowd == 100 else f"_{crowd}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -16,7 +17,15 @@ import pykka
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from bench.measure import CHANNEL, PYKKA, Figure, in_turns, medians
+from bench.measure import (
+    CHANNEL,
+    PYKKA,
+    PYKKA_PINNED,
+    Figure,
+    in_turns,
+    medians,
+    on_all_cores,
+)
 from supervision import Actor, ActorRef, handles, open_system
 from supervision.spec import Mailbox
 
@@ -170,13 +179,20 @@ def _pykka() -> float:
         complete.wait()
         complete.clear()
     taken = perf_counter() - started
-    for actor in (*senders, sink):
-        actor.stop(block=False)
+    for sender in senders:
+        sender.stop()
+    sink.stop()
     return WAVE * WAVES / taken
 
 
 def figures() -> Iterator[Figure]:
     """`fanin`: items that one receiver gets from 1000 senders, per second."""
-    sides = {"ours": lambda: trio.run(_ours), CHANNEL: lambda: trio.run(_channel), PYKKA: _pykka}
+    sides: dict[str, Callable[[], float]] = {
+        "ours": partial(trio.run, _ours),
+        CHANNEL: partial(trio.run, _channel),
+        PYKKA: on_all_cores(_pykka),
+        PYKKA_PINNED: _pykka,
+    }
     rate = medians(in_turns(ROUNDS, sides))
-    yield Figure("fanin", rate["ours"], "1/s", PYKKA, rate[PYKKA], {CHANNEL: rate[CHANNEL]})
+    also = {peer: rate[peer] for peer in (PYKKA_PINNED, CHANNEL)}
+    yield Figure("fanin", rate["ours"], "1/s", PYKKA, rate[PYKKA], also)

@@ -1,7 +1,7 @@
 """lateness: how punctual a 20 ms pacing timer is while other threads of the process are busy.
 
-Twenty actors on the loop each have a `send_every` of 20 ms, as outbound tracks do, and note how late
-their beats arrive. Beside the loop work, one kind after the other and then all together:
+Twenty actors on the loop each have a `send_every` of 20 ms, as outbound tracks do, and note how
+late their beats arrive. Beside the loop work, one kind after the other and then all together:
 - two threads of pure Python that never wait, which only the interpreter's switch interval stops;
 - a thread that commits rows to an SQLite database in a file;
 - a thread that runs an ONNX model (2 ms of matrix multiplication a time) without a pause.
@@ -24,7 +24,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -33,12 +32,12 @@ import attrs
 import pykka
 import trio
 
-from bench.measure import PYKKA, Figure, percentile
+from bench.measure import ALL_CORES, PYKKA, Figure, percentile, pin
 from supervision import Actor, handles, open_system
 
 PERIOD = 0.020
 PACERS = 20
-SECONDS = 3.0
+SECONDS = 2.0
 INTERVALS = (0.0005, 0.005)
 
 
@@ -241,14 +240,13 @@ def _value_info(name: str, size: int) -> bytes:
 
 def figures() -> Iterator[Figure]:
     """`lateness_p99_ms`, and the same with `_<load>` and at `_5ms` switch interval."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    pin(ALL_CORES)
     for interval in INTERVALS:
         for name, load in LOADS.items():
             with ExitStack() as stack:
                 stack.enter_context(switch_interval(interval))
                 stack.enter_context(beside(load))
-                ours = trio.run(partial(_ours))
+                ours = trio.run(_ours)
                 threads = _pykka()
             suffix = ("" if name == "all" else f"_{name}") + ("_5ms" if interval == 0.005 else "")
             p50, p99, worst = (percentile(ours, share) * 1e3 for share in (0.5, 0.99, 1.0))

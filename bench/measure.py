@@ -1,7 +1,8 @@
 """How everything here is measured: figures beside their peers', in turns, on one pinned core.
 
+We and trio's channels run on one thread, so on one core; pykka's threads may have all there are.
 The machine is never quiet, so a comparison alternates between its sides and takes medians, and a
-worst case says what it was made of: garbage collection, the kernel running somebody else, or us.
+worst case says what it was made of: garbage collection, the machine running something else, or us.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +29,9 @@ T = TypeVar("T")
 CHANNEL = "trio channels"
 """A bare trio memory channel and a task for every actor."""
 PYKKA = "pykka threads"
-"""A `pykka.ThreadingActor` for every actor."""
+"""A `pykka.ThreadingActor` for every actor, on all cores, as they run in anybody's program."""
+PYKKA_PINNED = "on one core"
+"""The same on our one core, where a thread hands over to the next without crossing over."""
 
 
 @attrs.frozen
@@ -99,19 +103,44 @@ def percentile(samples: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-def pin(core: int) -> None:
-    """Keep this process, and all threads it will start, on one core; -1 lets it roam.
-
-    A pinned benchmark measures one core, as the budgets mean it, and two threads of a peer cannot
-    gain or lose by how the kernel spreads them.
-    """
-    if core >= 0 and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {core})
+ALL_CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else frozenset[int]()
 
 
-def last_core() -> int:
-    """The core to pin to: the last allowed one, since interrupts and daemons like the first."""
-    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else -1
+def pin(cores: Collection[int]) -> None:
+    """Keep this thread, and all threads it will start, on these cores."""
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+
+
+def on_all_cores(side: Callable[[], T]) -> Callable[[], T]:
+    """A side that is not pinned while it runs."""
+
+    def run() -> T:
+        pinned = os.sched_getaffinity(0) if ALL_CORES else frozenset()
+        pin(ALL_CORES)
+        try:
+            return side()
+        finally:
+            pin(pinned)
+
+    return run
+
+
+def quietest_core(seconds: float = 0.3) -> int:
+    """The core with the least to do just now; -1 where that cannot be told."""
+    try:
+        before = _idle_ticks()
+        time.sleep(seconds)
+        after = _idle_ticks()
+    except (OSError, ValueError):
+        return -1
+    return max(ALL_CORES, default=-1, key=lambda core: (after[core] - before[core], core))
+
+
+def _idle_ticks() -> dict[int, int]:
+    lines = Path("/proc/stat").read_text().splitlines()
+    cores = [line.split() for line in lines if line.startswith("cpu") and line[3] != " "]
+    return {int(fields[0][3:]): int(fields[4]) for fields in cores}
 
 
 def in_fresh_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -218,10 +247,10 @@ class Waits:
             f"{self.worst.collecting * 1e3:.2g} ms was garbage collection"
         )
         if self.disturbed:
-            longest = max(self.disturbed, key=lambda wait: wait.seconds)
+            longest = max(wait.stalled for wait in self.disturbed) * 1e3
             text += (
-                f"; left out {len(self.disturbed)} of {len(seconds) + len(self.disturbed)} in which "
-                f"the machine stood still (up to {longest.stalled * 1e3:.3g} ms)"
+                f"; without {len(self.disturbed)} of {len(seconds) + len(self.disturbed)} "
+                f"in which the machine stood still, for up to {longest:.3g} ms"
             )
         return text
 

@@ -1,8 +1,8 @@
 """restart: from the message that crashes an actor to the next answer of its successor.
 
 The supervisor restarts without back-off and forgives everything, as does the poison counter; crash
-reports are written, logging of them is off. pykka has no supervisors, so there `on_failure` starts the successor by hand and
-hands its ref to whoever waits for it: the least that such a program must do.
+reports are written, logging of them is off. pykka has no supervisors, so there `on_failure` starts
+the successor by hand and hands its ref to whoever waits for it: the least such a program must do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ import attrs
 import pykka
 import trio
 
-from bench.measure import PYKKA, Figure, in_turns, medians, percentile
+from bench.measure import (
+    PYKKA,
+    PYKKA_PINNED,
+    Figure,
+    in_turns,
+    medians,
+    on_all_cores,
+    percentile,
+)
 from supervision import Actor, ChildSpec, Request, Supervisor, handles, open_system
 from supervision.resilience import BreakerConfig
 
@@ -114,10 +122,15 @@ def figures() -> Iterator[Figure]:
     """`restart_p50` and `restart_p99`: microseconds; each the median of the rounds' percentiles."""
     for name in ("troupe.supervision", "pykka"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    sides: dict[str, Callable[[], list[float]]] = {"ours": partial(trio.run, _ours), PYKKA: _pykka}
+    sides: dict[str, Callable[[], list[float]]] = {
+        "ours": partial(trio.run, _ours),
+        PYKKA: on_all_cores(_pykka),
+        PYKKA_PINNED: _pykka,
+    }
     times = in_turns(ROUNDS, sides)
     for name, share in (("restart_p50", 0.5), ("restart_p99", 0.99)):
         value = medians(
             {side: [percentile(each, share) * 1e6 for each in all_] for side, all_ in times.items()}
         )
-        yield Figure(name, value["ours"], "µs", PYKKA, value[PYKKA])
+        also = {PYKKA_PINNED: value[PYKKA_PINNED]}
+        yield Figure(name, value["ours"], "µs", PYKKA, value[PYKKA], also)

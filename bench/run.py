@@ -14,7 +14,7 @@ from importlib import import_module
 
 import click
 
-from bench.measure import Figure, last_core, pin, report
+from bench.measure import Figure, pin, quietest_core, report
 
 NAMES = ("tell", "ask", "fanin", "chain", "fairness", "spawn", "restart", "lateness")
 
@@ -22,19 +22,16 @@ NAMES = ("tell", "ask", "fanin", "chain", "fairness", "spawn", "restart", "laten
 @click.command(help=__doc__)
 @click.argument("name", type=click.Choice([*NAMES, "all"]))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per figure and line.")
-@click.option(
-    "--core",
-    default=last_core(),
-    show_default=True,
-    help="The core to run on; -1 for all of them.",
-)
-def main(name: str, as_json: bool, core: int) -> None:
+@click.option("--core", type=int, help="The core to run on, -1 for all. Default: the quietest.")
+def main(name: str, as_json: bool, core: int | None) -> None:
     """Run one benchmark, or all."""
+    if core is None:
+        core = quietest_core()
     if name == "all":
         sys.exit(_all(as_json, core))
     # Imported here, so that no benchmark carries the weight of what the others import.
     figures: Callable[[], Iterator[Figure]] = import_module(f"bench.{name}").figures
-    pin(core)
+    pin({core} - {-1})
     report(figures(), as_json=as_json)
 
 

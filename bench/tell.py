@@ -7,7 +7,8 @@ nothing is lost and no queue grows. Sending, handling and the acknowledgement ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -15,7 +16,15 @@ import attrs
 import pykka
 import trio
 
-from bench.measure import CHANNEL, PYKKA, Figure, in_turns, medians
+from bench.measure import (
+    CHANNEL,
+    PYKKA,
+    PYKKA_PINNED,
+    Figure,
+    in_turns,
+    medians,
+    on_all_cores,
+)
 from supervision import Actor, Request, handles, open_system
 
 MESSAGES = 200_000
@@ -128,6 +137,12 @@ def _pykka() -> float:
 
 def figures() -> Iterator[Figure]:
     """`tell`: messages per second."""
-    sides = {"ours": lambda: trio.run(_ours), CHANNEL: lambda: trio.run(_channel), PYKKA: _pykka}
+    sides: dict[str, Callable[[], float]] = {
+        "ours": partial(trio.run, _ours),
+        CHANNEL: partial(trio.run, _channel),
+        PYKKA: on_all_cores(_pykka),
+        PYKKA_PINNED: _pykka,
+    }
     rate = medians(in_turns(ROUNDS, sides))
-    yield Figure("tell", rate["ours"], "1/s", CHANNEL, rate[CHANNEL], {PYKKA: rate[PYKKA]})
+    also = {peer: rate[peer] for peer in (PYKKA, PYKKA_PINNED)}
+    yield Figure("tell", rate["ours"], "1/s", CHANNEL, rate[CHANNEL], also)

@@ -263,9 +263,9 @@ class Cell:
 
     def withdraw(self, reply: Reply[Any]) -> None:
         """Take a request back that still waits."""
-        for index, envelope in enumerate(self.inbox):
+        for envelope in tuple(self.inbox):  # a copy: threads put mail in meanwhile
             if envelope[3] is reply:
-                del self.inbox[index]
+                self.inbox.remove(envelope)
                 return
 
     def made_room(self) -> None:

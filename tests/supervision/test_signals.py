@@ -578,19 +578,22 @@ def test_a_spawn_and_a_stop_interrupted_anywhere_leave_a_tree_that_works() -> No
 def test_ctrl_c_at_random_while_systems_open_and_close_leaves_nothing_running() -> None:
     async def main() -> None:
         while True:
-            async with open_system() as system:
+            # Without the watchdog's thread: a signal that meets the birth of a thread has been seen
+            # to leave it unborn on a virtual machine, with `Thread.start` waiting for it for ever.
+            async with open_system(watchdog=False) as system:
                 ref = await system.spawn(Account)
                 ref.tell(Add())
                 assert await ref.ask(Total()) == 1
 
     def interrupt(_number: int, frame: FrameType | None) -> None:
-        # Python drops what a callback of a weak reference raises; it lets an interrupt in between
+        # Python drops what a callback of a weak reference raises, and one of the collector's
+        # (Hypothesis has one once it has run); it lets an interrupt in between
         # the end of an `async with` block and `__aexit__`, which hurts trio's nurseries as well;
         # and trio is unprotected while it sets itself up. None of it is ours to mend.
         assert frame is not None
         if (
             frame.f_code is main.__code__
-            or frame.f_code.co_name in ("_remove", "remove")
+            or frame.f_code.co_name in ("_remove", "remove", "gc_callback")
             or signal.getsignal(signal.SIGINT) is signal.default_int_handler
         ):
             signal.setitimer(signal.ITIMER_REAL, 0.0001)
@@ -608,4 +611,4 @@ def test_ctrl_c_at_random_while_systems_open_and_close_leaves_nothing_running() 
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # idle ones that trio kept may have gone
