@@ -18,7 +18,7 @@ from trio.lowlevel import enable_ki_protection
 
 from supervision.contract import ActorContract
 from supervision.errors import NotAccepted, Refuse
-from supervision.messages import NORMAL, ExitReason, Terminated, Wake
+from supervision.messages import NORMAL, Envelope, ExitReason, Terminated, Wake
 from supervision.promise import Promise, Promised
 from supervision.pykka_view import StopRequest
 from supervision.ref import ActorRef
@@ -190,7 +190,11 @@ class Actor(ActorContract, Generic[M]):
 
     @enable_ki_protection
     def send_every(self, seconds: float, message: M) -> Timer:
-        """Send this actor a message at a fixed rate; beats that were missed are skipped."""
+        """Send this actor a message at a fixed rate.
+
+        Beats that were missed are skipped: those for which the loop is late, and those that find
+        the one before still waiting in the mailbox.
+        """
         if not seconds > 0:
             raise ValueError(f"the period is a positive number of seconds, not {seconds!r}")
         life = self._life()
@@ -198,9 +202,12 @@ class Actor(ActorContract, Generic[M]):
         cause = life.handling()[0]
         beat = node.time() + seconds
 
+        sent: Envelope | None = None
+
         def tick() -> None:
-            nonlocal beat
-            life.send_own(message, cause)
+            nonlocal beat, sent
+            if sent is None or sent not in tuple(life.cell.inbox):
+                sent = life.send_own(message, cause)
             missed = max(0, math.ceil((node.time() - beat) / seconds) - 1)
             beat += seconds * (missed + 1)
             if not life.over:

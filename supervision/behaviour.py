@@ -265,8 +265,8 @@ def _flatten(cls: type, function: Callable[..., Any], annotation: Any) -> Sequen
 
 def _refuse_mutable(cls: type, message_type: type) -> None:
     """Messages are shared between actors, so a message class that can change is a fault."""
-    # Frozen classes forbid `del` too. `__setattr__` would not tell: `attrs.define` makes one as soon
-    # as a field has a validator.
+    # Frozen classes forbid `del` too. `__setattr__` would not tell: `attrs.define` makes one once a
+    # field has a validator.
     if any("__delattr__" in vars(base) for base in message_type.__mro__[:-1]):
         return
     if attrs.has(message_type):

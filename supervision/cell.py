@@ -215,13 +215,15 @@ class Cell:
             error = MailboxFull(self.path, "dropped by policy", self.capacity, envelope[2])
             reply.settle(None, error)
 
-    def deliver(self, message: Any, cause: int = 0) -> None:
+    def deliver(self, message: Any, cause: int = 0) -> Envelope | None:
         """Put in what is never refused: outcomes, timers, `Terminated`. Loop thread only."""
         if self.phase is Phase.GONE:
             self.node.dead_letter(self.path, message, DeadLetterReason.STOPPED)
-            return
-        self.inbox.append(OwnMail((next(self.node.ids), cause, message, None)))
+            return None
+        envelope = OwnMail((next(self.node.ids), cause, message, None))
+        self.inbox.append(envelope)
         self.schedule()
+        return envelope
 
     def forget_own_mail(self) -> None:
         """A life is over: what it has arranged for and not handled is no business of the next."""

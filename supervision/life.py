@@ -113,6 +113,8 @@ class Life:
         cell = self.cell
         cell.life = self
         cell.lives += 1
+        if cell.reason is not None:  # else the last instance would live as long as this one
+            cell.reason = cell.reason.without_error()
         cell.stop_is_done()
         cell.phase = Phase.STARTING
         actor, error = self.guarded(self._construct)
@@ -519,26 +521,28 @@ class Life:
     def report(self, cause: int, make_message: Callable[..., Any], *args: Any) -> None:
         """Send the actor the message that `make_message` makes of an outcome."""
         message, error = self.guarded(make_message, *args, cause=cause)
-        if error is None:
-            error = self.deliver_own(message, cause)
+        error = error or self._not_handled(message)
         if error is not None:
             self.crash(error, None, "outcome")
+        elif not self.over:
+            self.cell.deliver(message, cause)
 
-    def deliver_own(self, message: Any, cause: int) -> BaseException | None:
-        """Deliver a message the actor has arranged for itself; returns why it cannot be."""
+    def _not_handled(self, message: Any) -> TypeError | None:
+        """Why a message that the actor has arranged for itself cannot be delivered."""
+        table = self.cell.table
+        if type(message) in table or table.admits(type(message)):
+            return None
+        return TypeError(
+            f"{self.cell.path} arranged for a {type(message).__qualname__} to itself but has no "
+            f"handler for it; it accepts {', '.join(table.names())}."
+        )
+
+    def send_own(self, message: Any, cause: int) -> Envelope | None:
+        """A timer of this life fires; returns what it has put into the mailbox."""
         if self.over:
             return None
-        table = self.cell.table
-        if type(message) not in table and not table.admits(type(message)):
-            return TypeError(
-                f"{self.cell.path} arranged for a {type(message).__qualname__} to itself but has "
-                f"no handler for it; it accepts {', '.join(table.names())}."
-            )
-        self.cell.deliver(message, cause)
+        error = self._not_handled(message)
+        if error is None:
+            return self.cell.deliver(message, cause)
+        self.cell.signal(self.crash, error, None, "timer")
         return None
-
-    def send_own(self, message: Any, cause: int) -> None:
-        """A timer of this life fires."""
-        error = self.deliver_own(message, cause)
-        if error is not None:
-            self.cell.signal(self.crash, error, None, "timer")

@@ -47,16 +47,24 @@ class ExitReason:
     error: BaseException | None = attrs.field(default=None, eq=False)
     report: str = ""
     """The id of the crash report, if there is one."""
+    error_type: str = attrs.field(eq=False)
+    """The type of the error, known even once the error is let go."""
+
+    @error_type.default
+    def _type_of_error(self) -> str:
+        return type(self.error).__name__ if self.error is not None else ""
 
     @property
     def abnormal(self) -> bool:
         """True for what a transient child is restarted after."""
         return self.how not in (How.NORMAL, How.SHUTDOWN)
 
+    def without_error(self) -> ExitReason:
+        """The same, without what an error's traceback keeps alive."""
+        return self if self.error is None else attrs.evolve(self, error=None)
+
     def __str__(self) -> str:
-        if self.error is None:
-            return self.how.value
-        return f"{self.how.value}: {type(self.error).__name__}"
+        return f"{self.how.value}: {self.error_type}" if self.error_type else self.how.value
 
 
 NORMAL = ExitReason(How.NORMAL)

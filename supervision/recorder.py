@@ -219,7 +219,9 @@ class Recorder:
             self._writer.end(_end_line(node.time(), self.messages, self.lost))
 
     def _has_ended(self) -> None:
-        """The thread has. Called on the loop."""
+        """The thread has said that it ends. Called on the loop."""
+        if self._writer is not None:
+            self._writer.join(CLOSING)  # which takes microseconds now
         self._ended.set()
         if self._clock_held:
             self._clock_held = False

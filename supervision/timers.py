@@ -39,7 +39,7 @@ class Timer:
 
     __slots__ = ("_heap", "_step", "over")
 
-    def __init__(self, heap: TimerHeap, step: Callable[[], None]) -> None:
+    def __init__(self, heap: TimerHeap, step: Callable[[], object]) -> None:
         self._heap = heap
         self._step = step
         self.over = False
@@ -78,7 +78,7 @@ class TimerHeap:
                 self._scope.deadline = when
 
     @enable_ki_protection
-    def call_at(self, when: float, step: Callable[[], None]) -> Timer:
+    def call_at(self, when: float, step: Callable[[], object]) -> Timer:
         """Call `step` at `when`. Loop thread only."""
         timer = Timer(self, step)
         self.arm(when, timer)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
@@ -542,6 +544,29 @@ async def test_mail_sent_while_it_is_being_restarted_waits_for_the_new_life(
     assert ref.alive
     ref.tell(Note("meanwhile"))
     assert await ref.ask(Seen()) == ("meanwhile",)
+
+
+async def test_a_new_life_does_not_keep_the_old_instance_alive(
+    system: SystemUnderTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The error an actor died of refers to its frames, and those to the instance."""
+    caplog.set_level(logging.CRITICAL)  # what pytest captures of a log keeps the error, too
+    instances: list[weakref.ref[Diary]] = []
+
+    class Remembered(Diary):
+        def on_start(self) -> None:
+            instances.append(weakref.ref(self))
+
+    ref = await system.spawn(Remembered, path="/diary")
+    system.expect_crash("/diary", Boom)
+    for _ in range(2):
+        ref.tell(Do(crash))
+        await system.settle()
+    gc.collect()
+    assert [instance() is not None for instance in instances] == [False, False, True]
+    assert str(ref._cell.reason) == "crashed: Boom"
+    assert ref._cell.reason is not None
+    assert ref._cell.reason.report == "crash-2"
 
 
 async def test_escalating_is_for_the_supervisor(system: SystemUnderTest) -> None:

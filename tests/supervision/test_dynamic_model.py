@@ -393,5 +393,7 @@ class DynamicMatchesModel(RuleBasedStateMachine):
 
 TestDynamicMatchesModel = DynamicMatchesModel.TestCase
 TestDynamicMatchesModel.settings = settings(
-    report_multiple_bugs=False, max_examples=4 * settings().max_examples, stateful_step_count=40
+    report_multiple_bugs=False,
+    max_examples=max(200, settings().max_examples),
+    stateful_step_count=40,
 )

@@ -239,6 +239,25 @@ def test_beats_that_the_loop_missed_are_skipped_and_the_rate_is_kept(
     assert [when for when in seen_at if when <= 4.0] == beats
 
 
+async def test_beats_do_not_pile_up_before_an_actor_that_is_busy_or_suspended(
+    system: SystemUnderTest, clock: ActorRef[Any]
+) -> None:
+    """They are never refused, so an hour of suspension would be as much memory."""
+    clock.tell(Do(lambda actor: actor.send_every(0.02, Tick("beat"))))
+    await system.settle()
+    system.suspend("/clock")
+    await trio.sleep(3600)
+    assert len(clock._cell.inbox) == 1
+    system.resume("/clock")
+    await system.settle()
+    assert len(await seen(clock)) == 1
+    clock.tell(DoSlowly(1.01))
+    await trio.sleep(1.05)
+    beats = [when for when, _ in await seen(clock)]
+    assert len(beats) <= 4  # before it was busy, the one that waited, and those after
+    assert beats[-1] == pytest.approx(3601.04)
+
+
 # -- wake_at ------------------------------------------------------------------------------
 
 

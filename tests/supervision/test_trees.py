@@ -561,7 +561,9 @@ async def follow(plan: SupervisorPlan, todo: Sequence[Step], system: SystemUnder
     await run.finish()
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=2 * settings().max_examples)
+@settings(
+    suppress_health_check=[HealthCheck.too_slow], max_examples=max(100, settings().max_examples)
+)
 @given(trees(), st.lists(steps, min_size=1, max_size=12), st.integers(0, 2**16))
 def test_a_tree_is_what_the_model_says_after_every_step(
     plan: SupervisorPlan, todo: list[Step], seed: int
@@ -596,6 +598,7 @@ async def bedlam(
 
 
 def break_something(run: Run, step: Step) -> list[Reply[Any]]:
+    run.remember()
     living = sorted(run.living())
     leaves = [path for path in living if run.diary.lives.get(path)]
     supervisors = [path for path in living if path not in leaves]
@@ -630,7 +633,9 @@ async def agree(run: Run) -> None:
             assert running == {p for p in living if p.rpartition("/")[0] == path}
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=2 * settings().max_examples)
+@settings(
+    suppress_health_check=[HealthCheck.too_slow], max_examples=max(100, settings().max_examples)
+)
 @given(
     trees(),
     st.lists(st.lists(steps, min_size=1, max_size=4), min_size=1, max_size=6),
