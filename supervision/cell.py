@@ -57,12 +57,17 @@ def _droppable(envelope: Envelope) -> bool:
 
 _NO_TABLE = Table()
 
+SIGNALS = 64
+"""Signals carried out in a row: ten thousand children that end at once all report to one
+supervisor, and must not hold the loop together."""
+
 
 class Cell:
     """The mailbox and address of one actor. Loop thread only, except where a method says so."""
 
     __slots__ = (
         "__weakref__",
+        "_ref",
         "actor",
         "backlog_since",
         "busy",
@@ -85,7 +90,6 @@ class Cell:
         "poison",
         "ready",
         "reason",
-        "ref",
         "remote",
         "ring",
         "room",
@@ -100,13 +104,11 @@ class Cell:
     )
 
     def __init__(self, node: Node, path: str, spec: ChildSpec[Any], parent: Cell | None) -> None:
-        from supervision.ref import ActorRef
-
         self.node = node
         self.path = path
         self.spec = spec
         self.parent = parent
-        self.ref: ActorRef[Any] = ActorRef(self)
+        self._ref: ActorRef[Any] | None = None
         self.phase = Phase.NEW
         self.life: Life | None = None
         self.actor: Any = None
@@ -148,6 +150,20 @@ class Cell:
 
     def __repr__(self) -> str:
         return f"<Cell {self.path}: {self.phase.value}, {len(self.inbox)} waiting>"
+
+    @property
+    def ref(self) -> ActorRef[Any]:
+        """Its address, for others."""
+        ref = self._ref
+        if ref is None:
+            from supervision.ref import ActorRef
+
+            ref = ActorRef(self)
+            # A ref holds its cell. That of an actor that is gone must not hold the ref in turn:
+            # rings are left to the garbage collector, which a node in mid-call runs seldom.
+            if self.phase is not Phase.GONE:
+                self._ref = ref
+        return ref
 
     @property
     def looked_at(self) -> bool:
@@ -296,9 +312,10 @@ class Cell:
 
     def take_signals(self) -> None:
         """Carry out what was signalled. Only the dispatcher calls this, between turns."""
-        self.signalled = False
         signals = self.signals
-        while signals:
+        for _ in range(SIGNALS):
+            if not signals:
+                break
             step, args = signals.popleft()
             try:
                 step(*args)
@@ -307,6 +324,10 @@ class Cell:
                     self.node.crashed(self, error, "runtime", None)
                 else:
                     self.life.crash(error, None, "runtime")
+        if signals:
+            self.node.urgent.append(self)
+            return
+        self.signalled = False
         self.signals = None
         self.reconsider()
 
@@ -373,6 +394,7 @@ class Cell:
                 on_gone(reason)
             except Exception:  # a fault of one watcher must not keep it from the others
                 logger.exception("A callback that waited for the end of %s failed", self.path)
+        self._ref = None
 
     def wait_for_stop(self, reply: Reply[Any]) -> None:
         """Answer once the actor is gone, or runs again."""

@@ -115,13 +115,19 @@ class ActorContract(_PykkaActor):
         """The instance exists; set up what it runs on."""
 
     def _start(self, life: Life, done: Done) -> None:
-        life.call(self.on_start, done)
+        if type(self).on_start is self._base.on_start:
+            done(None)
+        else:
+            life.call(self.on_start, done)
 
     def _interrupt_start(self) -> None:
         """Told to stop before the start is complete (a supervisor: stop starting children)."""
 
     def _stop_in_order(self, life: Life, done: Done) -> None:
-        life.call(self.on_stop, done)
+        if type(self).on_stop is self._base.on_stop:
+            done(None)
+        else:
+            life.call(self.on_stop, done)
 
     def _release(self, life: Life) -> None:
         """Give up what else belongs to the instance (a supervisor: its children)."""

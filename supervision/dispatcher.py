@@ -63,6 +63,8 @@ class Dispatcher:
             self.slice()
             if urgent or realtime or ordinary:
                 await trio.lowlevel.checkpoint()
+                # trio may give the timers' own task its turn after ours: a whole slice late.
+                node.timers.fire_due()
 
     def _stop_sleeping(self, _raise_cancel: RaiseCancelT) -> Abort:
         self.node.asleep = False
@@ -71,47 +73,37 @@ class Dispatcher:
     def slice(self) -> None:
         """Run ready actors for a slice of time."""
         node = self.node
-        urgent = node.urgent
+        urgent, realtime, ordinary = node.urgent, node.realtime, node.ordinary
+        messages, few = self.messages, ROUND // self.messages
         now = node.turn_started = perf_counter()
         end = now + self.slice_s
-        while True:
+        while now < end:
             if urgent:
                 urgent.popleft().take_signals()
-                now = perf_counter()
+                now = node.turn_started = perf_counter()
+                continue
+            if realtime and (self._realtime_turns < REALTIME_TURNS or not ordinary):
+                self._realtime_turns += 1
+                cell = realtime.popleft()
+            elif ordinary:
+                self._realtime_turns = 0
+                cell = ordinary.popleft()
             else:
-                cell = self.next_cell()
-                if cell is None:
-                    return
-                if cell.halt:
-                    cell.parked = True
-                    continue
-                self.turn(cell, self.limit())
-                started, now = now, perf_counter()
-                cell.busy += now - started
-            node.turn_started = now
-            if now >= end:
                 return
-
-    def next_cell(self) -> Cell | None:
-        """Whose turn it is."""
-        node = self.node
-        if node.realtime and (self._realtime_turns < REALTIME_TURNS or not node.ordinary):
-            self._realtime_turns += 1
-            return node.realtime.popleft()
-        self._realtime_turns = 0
-        return node.ordinary.popleft() if node.ordinary else None
-
-    def limit(self) -> int:
-        """How many messages the next actor may handle."""
-        ready = len(self.node.ordinary)
-        if ready * self.messages <= ROUND:
-            return self.messages
-        return max(1, ROUND // ready)
+            if cell.halt:
+                cell.parked = True
+                continue
+            ready = len(ordinary)
+            self.turn(cell, messages if ready <= few else max(1, ROUND // ready))
+            started, now = now, perf_counter()
+            cell.busy += now - started
+            node.turn_started = now
 
     def turn(self, cell: Cell, limit: int) -> None:
         """Let one actor handle up to `limit` messages."""
         node = self.node
         node.turns += 1
+        inbox = cell.inbox
         if (
             cell.remote
             or cell.ring is not None
@@ -121,7 +113,6 @@ class Dispatcher:
             self._unusual_turn(cell, limit)
         else:
             # The hot loop of the whole product: every line here is paid for by every message.
-            inbox = cell.inbox
             popleft = inbox.popleft
             actor = cell.actor
             table = cell.table
@@ -144,17 +135,14 @@ class Dispatcher:
             node.current = IDLE
             node.running = None
             cell.handled += count
-        self._after_turn(cell)
-
-    def _after_turn(self, cell: Cell) -> None:
         if cell.room is not None:
             cell.made_room()
         if cell.halt:
             cell.parked = True
-        elif cell.inbox:
+        elif inbox:
             cell.lane.append(cell)
             if cell.backlog_since == 0.0:
-                cell.backlog_since = self.node.turn_started
+                cell.backlog_since = node.turn_started
         else:
             cell.ready = False
             cell.backlog_since = 0.0

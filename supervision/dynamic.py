@@ -219,13 +219,15 @@ class DynamicSupervision:
             return
         self._settle_starts(child, "it was stopped before it had started")
         self._forget(child, reason)
-        self._out.extend(Settled(ticket) for ticket in child.stop_tickets)
+        for ticket in child.stop_tickets:
+            self._out.append(Settled(ticket))
 
     def _settle_starts(
         self, child: DynamicChild, problem: str = "", error: BaseException | None = None
     ) -> None:
         tickets, child.start_tickets = child.start_tickets, ()
-        self._out.extend(Settled(ticket, problem, error) for ticket in tickets)
+        for ticket in tickets:
+            self._out.append(Settled(ticket, problem, error))
 
     def _restart(
         self, child: DynamicChild, reason: ExitReason, at: float, *, up_for: float

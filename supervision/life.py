@@ -118,10 +118,7 @@ class Life:
         cell.stop_is_done()
         cell.phase = Phase.STARTING
         actor, error = self.guarded(self._construct)
-        if error is None:
-            self.actor = actor  # which has introduced itself to its cell
-            error = self.guarded(actor._born, self)[1]
-            cell.remote = self.executor is not None
+        cell.remote = self.executor is not None
         if error is not None:
             self._start_failed(error)
             return
@@ -141,6 +138,8 @@ class Life:
                 f"the start of child {cell.spec.id!r} gave {actor!r}, which is no new actor. It "
                 "must return a new instance of an Actor whose `__init__` calls its super's."
             )
+        self.actor = actor  # which has introduced itself to its cell
+        actor._born(self)
         return actor
 
     def _started(self, error: BaseException | None) -> None:

@@ -45,6 +45,12 @@ class ActorRef(Generic[M_contra]):
     def __repr__(self) -> str:
         return f"<ActorRef {self._cell.path}>"
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ActorRef) and other._cell is self._cell
+
+    def __hash__(self) -> int:
+        return hash(self._cell)
+
     @property
     def path(self) -> str:
         """Its address in the tree, such as `/calls/c-7/session`."""

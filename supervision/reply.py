@@ -15,6 +15,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable
+from functools import partial
 from math import inf
 from threading import get_ident
 from types import TracebackType
@@ -22,7 +23,15 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import pykka
 import trio
-from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, enable_ki_protection
+from trio.lowlevel import (
+    Abort,
+    RaiseCancelT,
+    Task,
+    current_task,
+    enable_ki_protection,
+    reschedule,
+    wait_task_rescheduled,
+)
 
 from supervision.acting import acting
 from supervision.errors import AskCycle, AskTimeout, BlockingOnLoop
@@ -142,8 +151,11 @@ class Reply(pykka.Future[T], Generic[T]):
         waiters = self._waiters
         if waiters is not None:
             self._waiters = None
-            for task in waiters if isinstance(waiters, list) else (waiters,):
-                trio.lowlevel.reschedule(task)
+            if isinstance(waiters, list):
+                for task in waiters:
+                    reschedule(task)
+            else:
+                reschedule(waiters)
         if self._event is not None:
             self._event.set()
         callbacks = self._callbacks
@@ -315,20 +327,20 @@ class Reply(pykka.Future[T], Generic[T]):
         else:
             self._waiters = [self._waiters, task]
 
-        def stop_waiting(_raise_cancel: RaiseCancelT) -> Abort:
-            if isinstance(self._waiters, list):
-                self._waiters.remove(task)
-            else:
-                self._waiters = None
-            return Abort.SUCCEEDED
-
         if self._node is None:
             # No node brings the notification to the loop, so registering and settling may cross.
             self._token = trio.lowlevel.current_trio_token()
             if self.done:
-                stop_waiting(_never)
+                self._stop_waiting(task, _never)
                 return
-        await trio.lowlevel.wait_task_rescheduled(stop_waiting)
+        await wait_task_rescheduled(partial(self._stop_waiting, task))
+
+    def _stop_waiting(self, task: Task, _raise_cancel: RaiseCancelT) -> Abort:
+        if isinstance(self._waiters, list):
+            self._waiters.remove(task)
+        else:
+            self._waiters = None
+        return Abort.SUCCEEDED
 
     def get(self, *, timeout: float | None = None) -> T:
         """The value, waiting for it on this thread.

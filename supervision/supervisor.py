@@ -182,7 +182,9 @@ class _SupervisorBase(Actor[SupervisorMessage]):
                     self._settled(ticket, problem, error)
                 case Exit(reason):
                     self._exit(reason)
-        self._arm(self._machine.deadline)
+        deadline = self._machine.deadline
+        if deadline != self._wake_at_time:
+            self._arm(deadline)
 
     def _start_child(self, child_id: str) -> None:
         mine = self._bound()
@@ -254,8 +256,6 @@ class _SupervisorBase(Actor[SupervisorMessage]):
             life.cell.signal(life.end_by_itself, reason)
 
     def _arm(self, deadline: float) -> None:
-        if deadline == self._wake_at_time:
-            return
         if self._wake_timer is not None:
             self._wake_timer.cancel()
             self._wake_timer = None

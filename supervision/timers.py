@@ -93,16 +93,21 @@ class TimerHeap:
             self._over = 0
 
     @enable_ki_protection
+    def fire_due(self) -> None:
+        """Fire what is due. On the loop."""
+        now = trio.current_time()
+        while self._heap and self._heap[0][0] <= now:
+            due = heapq.heappop(self._heap)[2]
+            if due.over:
+                self._over = max(0, self._over - 1)
+            else:
+                due.fire()
+
+    @enable_ki_protection
     async def run(self) -> None:
         """Fire what is due, for ever; run by the node under its shield."""
         while True:
-            now = trio.current_time()
-            while self._heap and self._heap[0][0] <= now:
-                due = heapq.heappop(self._heap)[2]
-                if due.over:
-                    self._over = max(0, self._over - 1)
-                else:
-                    due.fire()
+            self.fire_due()
             self._armed = self._heap[0][0] if self._heap else math.inf
             with trio.CancelScope(deadline=self._armed) as self._scope:
                 await trio.sleep_forever()
