@@ -27,6 +27,7 @@ from supervision.restart import (
     Start,
     Stop,
     comes_back,
+    no_auto_shutdown,
 )
 from supervision.spec import ChildSpec, Exhausted, Restart
 
@@ -89,6 +90,8 @@ class DynamicSupervision:
             return [Settled(ticket, CLOSING)]
         if spec.id in self.children:
             return [Settled(ticket, f"there already is a child {spec.id!r}")]
+        if spec.significant:
+            return [Settled(ticket, no_auto_shutdown(spec.id))]
         if len(self.children) >= self.max_children:
             return [Settled(ticket, f"there already are {self.max_children:g} children, the limit")]
         child = self.children[spec.id] = DynamicChild(spec, (ticket,))

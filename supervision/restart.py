@@ -96,6 +96,14 @@ def children_to_restart(strategy: Strategy, ended: str, started: Sequence[str]) 
             return started
 
 
+def no_auto_shutdown(child_id: str) -> str:
+    """What is wrong with a significant child, if its end means nothing to its supervisor."""
+    return (
+        f"child {child_id!r} is significant, but the `auto_shutdown` of its supervisor is NEVER; "
+        "say when the supervisor ends, or make the child insignificant"
+    )
+
+
 def comes_back(restart: Restart, reason: ExitReason) -> bool:
     """Whether a child that ended like this, not being told to, is restarted."""
     return restart is Restart.PERMANENT or (restart is Restart.TRANSIENT and reason.abnormal)
@@ -290,8 +298,13 @@ class Supervision:
         """Start one more child, as the last."""
 
         def decide() -> None:
+            problem = ""
             if spec.id in self.children:
-                self._out.append(Settled(ticket, f"there already is a child {spec.id!r}"))
+                problem = f"there already is a child {spec.id!r}"
+            elif spec.significant and self.auto_shutdown is AutoShutdown.NEVER:
+                problem = no_auto_shutdown(spec.id)
+            if problem:
+                self._out.append(Settled(ticket, problem))
                 return
             self.children[spec.id] = Child(spec)
             self._plan += [_StartStep(spec.id, ticket, new=True), Settled(ticket)]
@@ -416,7 +429,8 @@ class Supervision:
 
     def _stopped(self, child: Child, reason: ExitReason, *, keep: bool = False) -> None:
         """A stopped temporary child is never started again, whatever its siblings do."""
-        if child.spec.restart is Restart.TEMPORARY and not keep:
+        # When all are stopped, nobody is forgotten: this supervisor's own restart starts them anew.
+        if child.spec.restart is Restart.TEMPORARY and not keep and not self._closing:
             self._forget(child, reason)
 
     def _forget(self, child: Child, reason: ExitReason) -> None:

@@ -23,7 +23,16 @@ from supervision.life import Life
 from supervision.messages import SHUTDOWN, ExitReason, Request
 from supervision.promise import Promise
 from supervision.ref import ActorRef
-from supervision.restart import Action, Exit, Gone, Settled, Start, Stop, Supervision
+from supervision.restart import (
+    Action,
+    Exit,
+    Gone,
+    Settled,
+    Start,
+    Stop,
+    Supervision,
+    no_auto_shutdown,
+)
 from supervision.spec import (
     ACTOR_SHUTDOWN,
     AutoShutdown,
@@ -344,6 +353,9 @@ class Supervisor(_SupervisorBase):
         auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
     ) -> None:
         super().__init__(children)
+        for spec in children:
+            if spec.significant and auto_shutdown is AutoShutdown.NEVER:
+                raise ValueError(no_auto_shutdown(spec.id))
         node = self._bound().node
         self._machine: Supervision = Supervision(
             strategy,
