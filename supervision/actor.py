@@ -41,6 +41,8 @@ class Actor(ActorContract, Generic[M]):
     Say what it accepts by `@handles` methods, or by overriding `on_receive` with an annotated
     message parameter. What a handler of a `Request` returns is the answer; `raise Refuse(reason)`
     says no; anything else raised is a crash, whether somebody asked or told.
+
+    Names that begin with `_rt_` are the runtime's; all others are yours.
     """
 
     # -- hooks ----------------------------------------------------------------------------
@@ -71,27 +73,27 @@ class Actor(ActorContract, Generic[M]):
     @property
     def ref(self) -> ActorRef[M]:
         """This actor's own address, for others."""
-        return self._bound().ref
+        return self._rt_bound().ref
 
     @property
     def path(self) -> str:
         """This actor's address in the tree."""
-        return self._bound().path
+        return self._rt_bound().path
 
     @property
     def system(self) -> System:
         """The system it runs in."""
         from supervision.system import System
 
-        return System(self._bound().node)
+        return System(self._rt_bound().node)
 
     @property
     def now(self) -> float:
         """The node's time, seconds: trio's clock, virtual in tests."""
-        return self._bound().node.time()
+        return self._rt_bound().node.time()
 
     def __repr__(self) -> str:
-        cell = getattr(self, "_cell", None)  # none if its `__init__` forgot to call its super's
+        cell = getattr(self, "_rt_cell", None)  # none if its `__init__` forgot to call its super's
         where = cell.path if cell is not None else "not running"
         return f"<{type(self).__name__} {where}>"
 
@@ -100,7 +102,7 @@ class Actor(ActorContract, Generic[M]):
     @enable_ki_protection
     def stop(self, reason: ExitReason = NORMAL) -> None:
         """Stop once the messages that already wait are handled, as in pykka."""
-        self._bound().deliver(StopRequest(reason))
+        self._rt_bound().deliver(StopRequest(reason))
 
     # -- answering later ------------------------------------------------------------------
 
@@ -115,7 +117,7 @@ class Actor(ActorContract, Generic[M]):
         Raises:
             RuntimeError: the message in hand asks for no answer, or this is no plain handler.
         """
-        life = self._life()
+        life = self._rt_life()
         node = life.cell.node
         reply = node.current[3]
         if reply is None or isinstance(reply, Promised):
@@ -149,7 +151,7 @@ class Actor(ActorContract, Generic[M]):
             cancelled: makes the message if the task was cancelled by `task.cancel()`.
         """
         label = name or getattr(function, "__qualname__", repr(function))
-        return self._life().start_task(function, args, label, to, failed, cancelled)
+        return self._rt_life().start_task(function, args, label, to, failed, cancelled)
 
     @enable_ki_protection
     def pipe(
@@ -165,7 +167,7 @@ class Actor(ActorContract, Generic[M]):
             to: makes the message from the answer.
             failed: makes the message from the error; without it a failed ask is this actor's crash.
         """
-        life = self._life()
+        life = self._rt_life()
         cause = life.handling()[0]
 
         def settled(reply: Reply[T]) -> None:
@@ -186,7 +188,7 @@ class Actor(ActorContract, Generic[M]):
     @enable_ki_protection
     def send_after(self, seconds: float, message: M) -> Timer:
         """Send this actor a message after a time, unless the timer is cancelled or it restarts."""
-        return self._timer(self.now + seconds, message)
+        return self._rt_timer(self.now + seconds, message)
 
     @enable_ki_protection
     def send_every(self, seconds: float, message: M) -> Timer:
@@ -197,7 +199,7 @@ class Actor(ActorContract, Generic[M]):
         """
         if not seconds > 0:
             raise ValueError(f"the period is a positive number of seconds, not {seconds!r}")
-        life = self._life()
+        life = self._rt_life()
         node = life.cell.node
         cause = life.handling()[0]
         beat = node.time() + seconds
@@ -214,7 +216,7 @@ class Actor(ActorContract, Generic[M]):
                 timer.over = False
                 node.timers.arm(beat, timer)
 
-        self._must_handle(message)
+        self._rt_must_handle(message)
         timer = node.timers.call_at(beat, tick)
         life.keep(timer)
         return timer
@@ -226,30 +228,32 @@ class Actor(ActorContract, Generic[M]):
         For a machine that tells its deadline: `self.wake_at(self.machine.deadline)` after each
         event is all the timing it needs.
         """
-        life = self._life()
-        known: Timer | None = self.__dict__.get("_wake")
+        life = self._rt_life()
+        known: Timer | None = self.__dict__.get("_rt_wake")
         if known is not None:
             known.cancel()
         if when == math.inf:
-            self.__dict__["_wake"] = None
+            self.__dict__["_rt_wake"] = None
             return
         node = life.cell.node
-        self._must_handle(Wake(when))
+        _must_be_a_time(when)
+        self._rt_must_handle(Wake(when))
         cause = life.handling()[0]
         timer = node.timers.call_at(when, lambda: life.send_own(Wake(node.time()), cause))
-        self.__dict__["_wake"] = timer
+        self.__dict__["_rt_wake"] = timer
         life.keep(timer)
 
-    def _timer(self, when: float, message: Any) -> Timer:
-        life = self._life()
-        self._must_handle(message)
+    def _rt_timer(self, when: float, message: Any) -> Timer:
+        life = self._rt_life()
+        _must_be_a_time(when)
+        self._rt_must_handle(message)
         cause = life.handling()[0]
         timer = life.cell.node.timers.call_at(when, lambda: life.send_own(message, cause))
         life.keep(timer)
         return timer
 
-    def _must_handle(self, message: Any) -> None:
-        table = self._bound().table
+    def _rt_must_handle(self, message: Any) -> None:
+        table = self._rt_bound().table
         if not table.admits(type(message)):
             raise NotAccepted(self.path, "no handler", type(message), table.names())
 
@@ -261,7 +265,7 @@ class Actor(ActorContract, Generic[M]):
 
         At once if it is gone. To watch an actor that is being watched changes nothing.
         """
-        life = self._life()
+        life = self._rt_life()
         if not life.cell.table.admits(Terminated):
             raise NotAccepted(self.path, "it watches", Terminated, life.cell.table.names())
         watched = ref._cell
@@ -282,7 +286,7 @@ class Actor(ActorContract, Generic[M]):
     @enable_ki_protection
     def unwatch(self, ref: ActorRef[Any]) -> None:
         """Watch no longer. A `Terminated` that is already in the mailbox still comes."""
-        life = self._life()
+        life = self._rt_life()
         on_gone = (life.watching or {}).pop(ref._cell, None)
         if on_gone is not None:
             ref._cell.unwatch(on_gone)
@@ -297,7 +301,7 @@ class Actor(ActorContract, Generic[M]):
             Refuse: as many messages are stashed as the mailbox may hold; let it pass, and whoever
                 asked is refused.
         """
-        life = self._life()
+        life = self._rt_life()
         cell = life.cell
         current = cell.node.current
         if cell.node.running is not cell or type(current[2]) not in cell.table:
@@ -318,7 +322,13 @@ class Actor(ActorContract, Generic[M]):
     @enable_ki_protection
     def unstash(self) -> None:
         """Handle what was stashed next, in the order it came."""
-        self._life().unstash_all()
+        self._rt_life().unstash_all()
 
 
-ActorContract._base = Actor
+def _must_be_a_time(when: float) -> None:
+    """Else it would put the timers of the whole node out of order."""
+    if math.isnan(when):
+        raise ValueError("a time is a number of seconds, not nan")
+
+
+ActorContract._rt_base = Actor

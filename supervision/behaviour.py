@@ -183,7 +183,7 @@ def _handler(cls: type, name: str) -> Callable[..., Any]:
 
 def _unhandled(actor: ActorContract, message: object) -> None:
     """The type went with the actor's last instance, which was of another class."""
-    cell = actor._bound()
+    cell = actor._rt_bound()
     node = cell.node
     reply = node.current[3]
     if reply is None:

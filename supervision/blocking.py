@@ -57,7 +57,7 @@ class BlockingActor(OffLoopActor[M], _PykkaThreadingActor):
     batch_size: ClassVar[int] = 16
     """How many messages the thread takes from the mailbox at once, at most."""
 
-    _hooks = (*OffLoopActor._hooks, "on_batch_end")
+    _rt_hooks = (*OffLoopActor._rt_hooks, "on_batch_end")
 
     def on_batch_end(self) -> None:
         """Runs on the thread after each batch of messages, before their answers go out.
@@ -68,7 +68,7 @@ class BlockingActor(OffLoopActor[M], _PykkaThreadingActor):
         batch likewise: `on_batch_end` does not run, and what the batch did is to be rolled back.
         """
 
-    def _born(self, life: Life) -> None:
+    def _rt_born(self, life: Life) -> None:
         kind = InlineThread if life.cell.node.inline else ActorThread
         overridden = type(self).on_batch_end is not BlockingActor.on_batch_end
         life.executor = kind(
@@ -80,12 +80,12 @@ class BlockingActor(OffLoopActor[M], _PykkaThreadingActor):
 
     # -- what the loop does on behalf of the thread ---------------------------------------
 
-    def _on_loop(self, step: Callable[[], object]) -> None:
+    def _rt_on_loop(self, step: Callable[[], object]) -> None:
         """Have the loop do something as if the message in hand had done it there.
 
         Nothing happens if this instance's life is over by then.
         """
-        cell = self._bound()
+        cell = self._rt_bound()
         node = cell.node
         hand = acting.get()
         envelope = (*hand.envelope[:3], None) if isinstance(hand, Hand) else IDLE
@@ -105,7 +105,7 @@ class BlockingActor(OffLoopActor[M], _PykkaThreadingActor):
     def stop(self, reason: ExitReason = NORMAL) -> None:
         """Stop once the messages that already wait are handled, as in pykka. Any thread."""
         if self._off_loop():
-            self._on_loop(lambda: Actor.stop(self, reason))
+            self._rt_on_loop(lambda: Actor.stop(self, reason))
         else:
             super().stop(reason)
 
@@ -113,9 +113,9 @@ class BlockingActor(OffLoopActor[M], _PykkaThreadingActor):
         """Send this actor a message after a time, unless the timer is cancelled or it restarts."""
         if not self._off_loop():
             return super().send_after(seconds, message)
-        self._must_handle(message)
+        self._rt_must_handle(message)
         when = self.now + seconds
-        return self._timer_on_loop(lambda: self._timer(when, message))
+        return self._timer_on_loop(lambda: self._rt_timer(when, message))
 
     def send_every(self, seconds: float, message: M) -> Timer:
         """Send this actor a message at a fixed rate; beats that were missed are skipped."""
@@ -123,12 +123,12 @@ class BlockingActor(OffLoopActor[M], _PykkaThreadingActor):
             return super().send_every(seconds, message)
         if not seconds > 0:
             raise ValueError(f"the period is a positive number of seconds, not {seconds!r}")
-        self._must_handle(message)
+        self._rt_must_handle(message)
         return self._timer_on_loop(lambda: Actor.send_every(self, seconds, message))
 
     def _timer_on_loop(self, arm: Callable[[], Timer]) -> Timer:
-        timer = ThreadTimer(self._on_loop)
-        self._on_loop(lambda: timer.armed_as(arm()))
+        timer = ThreadTimer(self._rt_on_loop)
+        self._rt_on_loop(lambda: timer.armed_as(arm()))
         return timer
 
     def wake_at(self, when: float) -> None:
@@ -137,23 +137,23 @@ class BlockingActor(OffLoopActor[M], _PykkaThreadingActor):
             super().wake_at(when)
             return
         if when != math.inf:
-            self._must_handle(Wake(when))
-        self._on_loop(lambda: Actor.wake_at(self, when))
+            self._rt_must_handle(Wake(when))
+        self._rt_on_loop(lambda: Actor.wake_at(self, when))
 
     def watch(self, ref: ActorRef[Any]) -> None:
         """Be sent `Terminated` once that actor is gone for good (a restart does not count)."""
         if not self._off_loop():
             super().watch(ref)
             return
-        table = self._bound().table
+        table = self._rt_bound().table
         if not table.admits(Terminated):
             raise NotAccepted(self.path, "it watches", Terminated, table.names())
-        self._on_loop(lambda: Actor.watch(self, ref))
+        self._rt_on_loop(lambda: Actor.watch(self, ref))
 
     def unwatch(self, ref: ActorRef[Any]) -> None:
         """Watch no longer. A `Terminated` that is already in the mailbox still comes."""
         if self._off_loop():
-            self._on_loop(lambda: Actor.unwatch(self, ref))
+            self._rt_on_loop(lambda: Actor.unwatch(self, ref))
         else:
             super().unwatch(ref)
 
@@ -171,7 +171,7 @@ class BlockingActor(OffLoopActor[M], _PykkaThreadingActor):
             failed: makes the message from the error; without it a failed ask is this actor's crash.
         """
         if self._off_loop():
-            self._on_loop(lambda: Actor.pipe(self, reply, to=to, failed=failed))
+            self._rt_on_loop(lambda: Actor.pipe(self, reply, to=to, failed=failed))
         else:
             super().pipe(reply, to=to, failed=failed)
 
@@ -179,11 +179,11 @@ class BlockingActor(OffLoopActor[M], _PykkaThreadingActor):
 class ThreadTimer(Timer):
     """A timer set from a thread: the loop arms it, and cancels it."""
 
-    __slots__ = ("_on_loop", "_timer")
+    __slots__ = ("_rt_on_loop", "_timer")
 
     def __init__(self, on_loop: Callable[[Callable[[], object]], None]) -> None:
         # Timer.__init__ is not called: what is in the heap is the timer that the loop makes.
-        self._on_loop = on_loop
+        self._rt_on_loop = on_loop
         self._timer: Timer | None = None
         self.over = False
         """It was cancelled. That it has fired shows only by its message."""
@@ -196,7 +196,7 @@ class ThreadTimer(Timer):
         """Let the time pass unnoticed. Harmless when it already came."""
         if not self.over:
             self.over = True
-            self._on_loop(self._cancel)
+            self._rt_on_loop(self._cancel)
 
     def _cancel(self) -> None:
         if self._timer is not None:

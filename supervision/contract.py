@@ -58,85 +58,85 @@ class ActorContract(_PykkaActor):
     poison: ClassVar[BreakerConfig | None] = POISON
     """When messages of a type that keeps crashing it are refused, and for how long. None: never."""
 
-    _base: ClassVar[type[Any]]
+    _rt_base: ClassVar[type[Any]]
     """The class whose `on_receive` routes by the table: `Actor`, which sets it."""
 
-    _handlers: ClassVar[Table | None] = None
+    _rt_handlers: ClassVar[Table | None] = None
 
     # pykka's constructor is not called: it allocates an inbox, an event and a UUID that most actors
     # never need. They are properties below, made when somebody asks.
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         cell = binding.cell
         binding.cell = None
-        self._cell: Cell | None = cell
+        self._rt_cell: Cell | None = cell
         if cell is not None:
             # From here on `__init__` may hand out refs and proxies, and be written to.
             cell.actor = self
-            table = self._table()
+            table = self._rt_table()
             cell.table = table if cell.faults is None else cell.faults.wrapped(table)
             cell.adopt(self.mailbox, realtime=self.realtime)
 
     # -- for the runtime ------------------------------------------------------------------
 
     @classmethod
-    def _table(cls) -> Table:
-        table = cls.__dict__.get("_handlers")
+    def _rt_table(cls) -> Table:
+        table = cls.__dict__.get("_rt_handlers")
         if table is None:
-            table = cls._build_table()
-            cls._handlers = table
+            table = cls._rt_build_table()
+            cls._rt_handlers = table
         return table
 
     @classmethod
-    def _build_table(cls) -> Table:
-        table = table_of(cls, cls._base)
+    def _rt_build_table(cls) -> Table:
+        table = table_of(cls, cls._rt_base)
         for message_type, handler in list(table.items()):
-            table.add(message_type, cls._adapt(handler))
+            table.add(message_type, cls._rt_adapt(handler))
         if table.fallback is not None:
-            table.fallback = cls._adapt(table.fallback)
-        table.add_runtime(StopRequest, ActorContract._stop_requested)
+            table.fallback = cls._rt_adapt(table.fallback)
+        table.add_runtime(StopRequest, ActorContract._rt_stop_requested)
         table.add_runtime(ProxyCall, call_by_proxy)
         table.add_runtime(ProxyGetAttr, get_by_proxy)
         table.add_runtime(ProxySetAttr, set_by_proxy)
         return table
 
     @classmethod
-    def _adapt(cls, handler: Handler) -> Handler:
+    def _rt_adapt(cls, handler: Handler) -> Handler:
         """Have an async handler go on in the actor's own task."""
         if not iscoroutinefunction(handler):
             return handler
 
         def handle_in_task(actor: ActorContract, message: Any) -> None:
-            actor._life().handle_in_task(handler(actor, message))
+            actor._rt_life().handle_in_task(handler(actor, message))
 
         handle_in_task.__wrapped__ = handler  # type: ignore[attr-defined]
         return handle_in_task
 
-    def _born(self, life: Life) -> None:
+    def _rt_born(self, life: Life) -> None:
         """The instance exists; set up what it runs on."""
 
-    def _start(self, life: Life, done: Done) -> None:
-        if type(self).on_start is self._base.on_start:
+    def _rt_start(self, life: Life, done: Done) -> None:
+        if life.executor is None and type(self).on_start is self._rt_base.on_start:
             done(None)
         else:
             life.call(self.on_start, done)
 
-    def _interrupt_start(self) -> None:
+    def _rt_interrupt_start(self) -> None:
         """Told to stop before the start is complete (a supervisor: stop starting children)."""
 
-    def _stop_in_order(self, life: Life, done: Done) -> None:
-        if type(self).on_stop is self._base.on_stop:
+    def _rt_stop_in_order(self, life: Life, done: Done) -> None:
+        if life.executor is None and type(self).on_stop is self._rt_base.on_stop:
             done(None)
         else:
             life.call(self.on_stop, done)
 
-    def _release(self, life: Life) -> None:
+    def _rt_release(self, life: Life) -> None:
         """Give up what else belongs to the instance (a supervisor: its children)."""
 
-    def _released(self) -> bool:
+    def _rt_released(self) -> bool:
         return True
 
-    def _stop_requested(self, message: StopRequest) -> None:
-        life = self._life()
+    def _rt_stop_requested(self, message: StopRequest) -> None:
+        life = self._rt_life()
         node = life.cell.node
         reply = node.current[3]
         if reply is not None:
@@ -144,25 +144,25 @@ class ActorContract(_PykkaActor):
             life.cell.wait_for_stop(reply)
         life.cell.signal(life.stop, message.reason)
 
-    def _bound(self) -> Cell:
-        if self._cell is None:
+    def _rt_bound(self) -> Cell:
+        if self._rt_cell is None:
             raise RuntimeError(
                 f"{type(self).__qualname__} is not running in a system, so it has no address. "
                 "Start it with `await system.spawn(...)` or as a supervisor's child; and if its "
                 "`__init__` needs this, call `super().__init__()` first."
             )
-        return self._cell
+        return self._rt_cell
 
-    def _life(self) -> Life:
-        life = self._bound().life
+    def _rt_life(self) -> Life:
+        life = self._rt_bound().life
         if life is not None and life.actor is None:
             raise RuntimeError(
-                f"{self._bound().path} is being constructed, so it can own nothing yet: tasks, "
+                f"{self._rt_bound().path} is being constructed, so it can own nothing yet: tasks, "
                 "timers and watches begin in `on_start`."
             )
         if life is None or life.actor is not self:
             raise RuntimeError(
-                f"{self._bound().path} runs no more; what is left of it can own nothing"
+                f"{self._rt_bound().path} runs no more; what is left of it can own nothing"
             )
         return life
 
@@ -171,25 +171,25 @@ class ActorContract(_PykkaActor):
     @property
     def actor_urn(self) -> str:
         """A URN for pykka's registry."""
-        if self._cell is not None:
-            return self._cell.ref._view().actor_urn
-        urn: str = self.__dict__.setdefault("_urn", uuid.uuid4().urn)
+        if self._rt_cell is not None:
+            return self._rt_cell.ref._view().actor_urn
+        urn: str = self.__dict__.setdefault("_rt_urn", uuid.uuid4().urn)
         return urn
 
     @property
     def actor_ref(self) -> pykka.ActorRef[Any]:
         """This actor as pykka knows it; `self.ref` is ours."""
-        return self._bound().ref.pykka
+        return self._rt_bound().ref.pykka
 
     @property
     def actor_inbox(self) -> Any:
         """The inbox as pykka knows it: `put` works, `get` belongs to the dispatcher."""
-        return self._bound().ref._view().actor_inbox
+        return self._rt_bound().ref._view().actor_inbox
 
     @property
     def actor_stopped(self) -> Any:
         """An event that is set once the actor is gone for good."""
-        return self._bound().ref._view().actor_stopped
+        return self._rt_bound().ref._view().actor_stopped
 
     @staticmethod
     def _create_actor_inbox() -> Any:

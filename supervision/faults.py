@@ -139,7 +139,7 @@ class Faults:
         if not self._planted:
             self.cell.faults = None
             if self.cell.actor is not None:
-                self.cell.table = self.cell.actor._table()
+                self.cell.table = self.cell.actor._rt_table()
 
     def wrapped(self, table: Table) -> Table:
         """A table whose handlers first look whether a fault strikes."""

@@ -124,7 +124,7 @@ class Life:
             return
         if cell.view is not None or cell.spec.public:
             cell.ref._view().entered(type(actor))
-        actor._start(self, self._started)
+        actor._rt_start(self, self._started)
 
     def _construct(self) -> ActorContract:
         cell = self.cell
@@ -133,13 +133,13 @@ class Life:
             actor = cell.spec.start()
         finally:
             binding.cell = None
-        if getattr(actor, "_cell", None) is not cell:
+        if getattr(actor, "_rt_cell", None) is not cell:
             raise TypeError(
                 f"the start of child {cell.spec.id!r} gave {actor!r}, which is no new actor. It "
                 "must return a new instance of an Actor whose `__init__` calls its super's."
             )
         self.actor = actor  # which has introduced itself to its cell
-        actor._born(self)
+        actor._rt_born(self)
         return actor
 
     def _started(self, error: BaseException | None) -> None:
@@ -285,7 +285,7 @@ class Life:
         elif self.executor is not None:
             self.executor.interrupt()
         elif not self.announced and self.actor is not None:
-            self.actor._interrupt_start()
+            self.actor._rt_interrupt_start()
 
     def executor_idle(self) -> None:
         """A thread or worker has finished what it had in hand."""
@@ -298,7 +298,7 @@ class Life:
         self.cell.phase = Phase.STOPPING
         self.cell.leaves()
         assert self.actor is not None
-        self.actor._stop_in_order(self, self._stopped)
+        self.actor._rt_stop_in_order(self, self._stopped)
 
     def _stopped(self, error: BaseException | None) -> None:
         if self.over:
@@ -382,7 +382,7 @@ class Life:
         if self.executor is not None:
             self.executor.close()
         if self.actor is not None:
-            self.actor._release(self)
+            self.actor._rt_release(self)
         self.perhaps_over()
         if not self.over and self.fence_timer is None:
             # It ends by itself, so no supervisor's clock runs; yet it must not end for ever.
@@ -394,7 +394,7 @@ class Life:
             return
         if self.executor is not None and not self.executor.closed:
             return
-        if self.actor is not None and not self.actor._released():
+        if self.actor is not None and not self.actor._rt_released():
             return
         self._over()
 
@@ -413,7 +413,7 @@ class Life:
         if self.over:
             return
         cell = self.cell
-        if self.actor is not None and not self.actor._released():
+        if self.actor is not None and not self.actor._rt_released():
             # A supervisor whose children are still ending: they have fences of their own.
             self._fence_after(cell.node.config.kill_grace)
             return

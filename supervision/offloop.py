@@ -74,16 +74,16 @@ def request_stop(cell: Cell, envelope: Envelope) -> None:
 class OffLoopActor(Actor[M]):
     """An actor whose handlers and hooks are plain functions that run off the loop."""
 
-    _hooks: ClassVar[tuple[str, ...]] = ("on_start", "on_stop", "on_failure")
+    _rt_hooks: ClassVar[tuple[str, ...]] = ("on_start", "on_stop", "on_failure")
 
     @classmethod
-    def _build_table(cls) -> Table:
-        for name in cls._hooks:
-            cls._adapt(getattr(cls, name))
-        return super()._build_table()
+    def _rt_build_table(cls) -> Table:
+        for name in cls._rt_hooks:
+            cls._rt_adapt(getattr(cls, name))
+        return super()._rt_build_table()
 
     @classmethod
-    def _adapt(cls, handler: Handler) -> Handler:
+    def _rt_adapt(cls, handler: Handler) -> Handler:
         if iscoroutinefunction(handler):
             name = getattr(handler, "__name__", repr(handler))
             raise TypeError(
@@ -95,13 +95,13 @@ class OffLoopActor(Actor[M]):
 
     def _off_loop(self) -> bool:
         """Whether the caller is a handler or hook, or another thread, rather than the loop."""
-        return get_ident() != self._bound().node.ident or isinstance(acting.get(), Hand)
+        return get_ident() != self._rt_bound().node.ident or isinstance(acting.get(), Hand)
 
-    def _life(self) -> Life:
+    def _rt_life(self) -> Life:
         if self._off_loop():
             raise RuntimeError(
                 f"{self.path} does not run on the event loop, so it cannot own tasks, defer "
                 "answers or stash messages. Block for the result, answer by the handler's return "
                 "value, and leave the rest to a plain Actor that it tells."
             )
-        return super()._life()
+        return super()._rt_life()

@@ -308,7 +308,7 @@ def call_by_proxy(actor: Any, message: ProxyCall) -> Any:
             raise _AskersMistake(BadArguments, error) from error
         raise
     if iscoroutine(value):
-        actor._life().handle_in_task(value)
+        actor._rt_life().handle_in_task(value)
         return None
     return value
 

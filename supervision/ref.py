@@ -233,6 +233,8 @@ class ActorRef(Generic[M_contra]):
         cell = self._cell
         node = cell.node
         patience = node.config.ask_timeout if timeout is None else timeout
+        if patience != patience:  # in the heap of timers it would put all others out of order
+            raise ValueError("the timeout of an ask is a number of seconds, not nan")
         reply: Reply[Any] = Reply(node, cell, patience)
         deadline = node.time() + patience
         answering = current[3]

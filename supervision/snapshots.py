@@ -393,4 +393,4 @@ def _attributes(actor: Any) -> Mapping[str, str]:
     return found
 
 
-_RUNTIME_S_OWN = frozenset(("_cell", "_wake", "_urn"))
+_RUNTIME_S_OWN = frozenset(("_rt_cell", "_rt_wake", "_rt_urn"))

@@ -113,7 +113,7 @@ class _SupervisorBase(Actor[SupervisorMessage]):
 
     # -- lifecycle, for the runtime -------------------------------------------------------
 
-    def _start(self, life: Life, done: Done) -> None:
+    def _rt_start(self, life: Life, done: Done) -> None:
         def hook_done(error: BaseException | None) -> None:
             if error is not None or life.ending is not None:
                 done(error)  # told to stop before it had a child
@@ -138,24 +138,24 @@ class _SupervisorBase(Actor[SupervisorMessage]):
         if done is not None:
             done(None)
 
-    def _interrupt_start(self) -> None:
+    def _rt_interrupt_start(self) -> None:
         if self._boot_done is not None:
             self._do(self._machine.shut_down(self.now))
 
-    def _stop_in_order(self, life: Life, done: Done) -> None:
+    def _rt_stop_in_order(self, life: Life, done: Done) -> None:
         self._stop_done = done
         if self._machine.exited is None:
             self._do(self._machine.shut_down(self.now))
         else:
             life.call(self.on_stop, done)
 
-    def _release(self, life: Life) -> None:
+    def _rt_release(self, life: Life) -> None:
         if self._wake_timer is not None:
             self._wake_timer.cancel()
         if self._machine.exited is None:
             self._do(self._machine.kill(self.now))
 
-    def _released(self) -> bool:
+    def _rt_released(self) -> bool:
         return self._machine.exited is not None
 
     # -- what children report -------------------------------------------------------------
@@ -196,7 +196,7 @@ class _SupervisorBase(Actor[SupervisorMessage]):
             self._arm(deadline)
 
     def _start_child(self, child_id: str) -> None:
-        mine = self._bound()
+        mine = self._rt_bound()
         spec = self._machine.children[child_id].spec
         cell = self._cells.get(child_id)
         if cell is None:
@@ -252,7 +252,7 @@ class _SupervisorBase(Actor[SupervisorMessage]):
             promise.resolve(answer() if answer is not None else None)
 
     def _exit(self, reason: ExitReason) -> None:
-        life = self._life()
+        life = self._rt_life()
         if self._boot_done is not None and not life.winding:
             done, self._boot_done = self._boot_done, None
             done(None if life.ending is not None else _boot_failure(self.path, reason))
@@ -270,14 +270,14 @@ class _SupervisorBase(Actor[SupervisorMessage]):
             self._wake_timer = None
         self._wake_at_time = deadline
         if deadline < inf and self._machine.exited is None:
-            cell = self._bound()
+            cell = self._rt_bound()
             self._wake_timer = cell.node.timers.call_at(
                 deadline, lambda: cell.signal(self._time_passed)
             )
 
     def _time_passed(self) -> None:
         self._wake_at_time = inf
-        if self._machine.exited is None and self._bound().actor is self:
+        if self._machine.exited is None and self._rt_bound().actor is self:
             self._do(self._machine.time_passed(self.now))
 
     # -- requests -------------------------------------------------------------------------
@@ -327,9 +327,9 @@ class _SupervisorBase(Actor[SupervisorMessage]):
 
     def defer_or_none(self) -> Promise[Any]:
         """A promise for the request in hand; one that nobody reads if it was told, not asked."""
-        if self._bound().node.current[3] is not None:
+        if self._rt_bound().node.current[3] is not None:
             return self.defer()
-        return Promise.unread(self._life())
+        return Promise.unread(self._rt_life())
 
 
 class Supervisor(_SupervisorBase):
@@ -356,7 +356,7 @@ class Supervisor(_SupervisorBase):
         for spec in children:
             if spec.significant and auto_shutdown is AutoShutdown.NEVER:
                 raise ValueError(no_auto_shutdown(spec.id))
-        node = self._bound().node
+        node = self._rt_bound().node
         self._machine: Supervision = Supervision(
             strategy,
             node.config.intensity if intensity is None else intensity,
@@ -387,7 +387,7 @@ class DynamicSupervisor(_SupervisorBase):
         max_children: float = inf,
     ) -> None:
         super().__init__(())
-        node = self._bound().node
+        node = self._rt_bound().node
         self._machine: DynamicSupervision = DynamicSupervision(
             node.config.intensity if intensity is None else intensity,
             node.config.period if period is None else period,

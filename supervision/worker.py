@@ -69,9 +69,9 @@ class WorkerActor(OffLoopActor[M], metaclass=_ConstructedInWorker):
             super().__init__(*args, **kwargs)
         else:  # in the worker, where there is no cell but what stands for it (worker_main.py)
             binding.cell = None
-            self._cell = place
+            self._rt_cell = place
 
-    def _born(self, life: Life) -> None:
+    def _rt_born(self, life: Life) -> None:
         if life.cell.node.inline:
             life.executor = InlineThread(life, self)
             return

@@ -214,7 +214,7 @@ class Worker:
             self.say(Kind.REFUSED, (0.0, "Refused", reason))
             return
         self._place.node.set_time(now)
-        table = type(self._actor)._table()
+        table = type(self._actor)._rt_table()
         table.admits(type(message))
         started = time.perf_counter()
         try:

@@ -57,12 +57,12 @@ class Get(Request[T], Generic[T]):
 
 
 def accepted(cls: type[Actor[Any]]) -> set[type]:
-    return set(cls._table().accepted)
+    return set(cls._rt_table().accepted)
 
 
 def handler(cls: type[Actor[Any]], message_type: type) -> str:
     """The name of the method that handles a type."""
-    table = cls._table()
+    table = cls._rt_table()
     assert table.admits(message_type)
     return getattr(table[message_type], "__qualname__", "?")
 
@@ -130,7 +130,7 @@ def test_message_classes_defined_inside_a_function_are_named_to_handles() -> Non
 
     assert accepted(ByArgument) == {Local}
     with pytest.raises(TypeError, match=r"cannot resolve .*Local.*@handles\(TheMessage\)"):
-        ByAnnotation._table()
+        ByAnnotation._rt_table()
 
 
 def test_on_receive_accepts_what_it_is_annotated_with() -> None:
@@ -138,8 +138,8 @@ def test_on_receive_accepts_what_it_is_annotated_with() -> None:
         def on_receive(self, message: Add | Sub) -> None: ...
 
     assert accepted(Receiver) == {Add, Sub}
-    assert not Receiver._table().admits(Mul)
-    assert Receiver._table().names() == ("Add", "Sub")
+    assert not Receiver._rt_table().admits(Mul)
+    assert Receiver._rt_table().names() == ("Add", "Sub")
 
 
 @pytest.mark.parametrize("annotation", [None, Any, object, T])
@@ -151,7 +151,7 @@ def test_on_receive_without_a_type_accepts_anything(annotation: Any) -> None:
     else:
         on_receive.__annotations__["message"] = annotation
     kind: Any = type("Receiver", (Actor,), {"on_receive": on_receive})
-    table = kind._table()
+    table = kind._rt_table()
     assert table.admits(Add)
     assert table.admits(str)
     assert table.names() == ("anything",)
@@ -172,7 +172,7 @@ def test_an_actor_without_handlers_accepts_nothing() -> None:
     class Deaf(Actor[Any]):
         pass
 
-    assert not Deaf._table().admits(Add)
+    assert not Deaf._rt_table().admits(Add)
 
 
 # -- inheritance of messages --------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_subclasses_met_at_run_time_do_not_show_as_accepted() -> None:
         @handles
         def event(self, message: Event) -> None: ...
 
-    assert Listener._table().admits(JoinedLate)
+    assert Listener._rt_table().admits(JoinedLate)
     assert accepted(Listener) == {Event}
 
 
@@ -305,9 +305,9 @@ async def test_an_async_handler_may_be_overridden_by_a_plain_one_and_back(
 
 
 def test_a_table_is_built_once_for_a_class_and_not_shared_with_its_subclasses() -> None:
-    assert Counter._table() is Counter._table()
-    assert Adding._table() is not Counter._table()
-    assert not Counter._table().admits(Mul)
+    assert Counter._rt_table() is Counter._rt_table()
+    assert Adding._rt_table() is not Counter._rt_table()
+    assert not Counter._rt_table().admits(Mul)
 
 
 # -- what is refused ----------------------------------------------------------------------
@@ -346,7 +346,7 @@ def test_mutable_message_classes_are_refused(message: type, explicit: bool) -> N
     with pytest.raises(
         TypeError, match=f"{message.__name__}, whose instances can be changed.*froz"
     ):
-        kind._table()
+        kind._rt_table()
 
 
 @attrs.frozen
@@ -387,7 +387,7 @@ def test_two_handlers_for_one_type_are_refused() -> None:
         def other(self, message: Add | Sub) -> None: ...
 
     with pytest.raises(TypeError, match="Torn has two handlers for Add: one and other"):
-        Torn._table()
+        Torn._rt_table()
 
 
 def test_two_handlers_for_one_type_are_refused_beside_an_on_receive_too() -> None:
@@ -401,7 +401,7 @@ def test_two_handlers_for_one_type_are_refused_beside_an_on_receive_too() -> Non
         def other(self, message: Add) -> None: ...
 
     with pytest.raises(TypeError, match="two handlers for Add"):
-        Torn._table()
+        Torn._rt_table()
 
 
 def test_a_subclass_cannot_handle_under_another_name_what_its_base_handles() -> None:
@@ -410,7 +410,7 @@ def test_a_subclass_cannot_handle_under_another_name_what_its_base_handles() -> 
         def add_differently(self, message: Add) -> None: ...
 
     with pytest.raises(TypeError, match="add and add_differently"):
-        Torn._table()
+        Torn._rt_table()
 
 
 def unannotated() -> Callable[..., Any]:
@@ -478,7 +478,7 @@ def is_static() -> Any:
 def test_a_handler_that_cannot_be_one_is_refused(make: Callable[[], Any], complaint: str) -> None:
     kind: Any = type("Odd", (Actor,), {"take": make()})
     with pytest.raises(TypeError, match=complaint):
-        kind._table()
+        kind._rt_table()
 
 
 async def test_a_class_that_is_wrong_does_not_start_and_says_why(system: SystemUnderTest) -> None:
@@ -538,7 +538,7 @@ async def test_mail_for_an_instance_of_another_class_reaches_no_handler_and_cras
 
 
 def test_a_copy_of_a_table_can_be_changed_by_itself() -> None:
-    table = Counter._table()
+    table = Counter._rt_table()
     twin = table.copy()
     twin.add(Mul, lambda _actor, _message: None)
     assert isinstance(twin, Table)

@@ -161,7 +161,7 @@ def test_async_handlers_and_hooks_are_refused() -> None:
 
     for kind in (Waits, Starts):
         with pytest.raises(TypeError, match=r"is `async def`.*no event loop"):
-            kind._table()
+            kind._rt_table()
 
 
 async def test_the_loop_runs_while_a_thread_waits() -> None:

@@ -101,7 +101,7 @@ class Model:
 
     def add(self, spec: ChildSpec[Any], ticket: str) -> None:
         full = len(self.children) >= self.max_children
-        if self.closing is not None or spec.id in self.children or full:
+        if self.closing is not None or spec.id in self.children or full or spec.significant:
             self.out("refused", ticket)
             return
         child = self.children[spec.id] = ModelChild(spec, start_tickets=[ticket])

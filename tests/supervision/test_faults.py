@@ -226,12 +226,12 @@ async def test_with_the_last_fault_removed_the_actor_has_its_class_s_table_back(
         cell = parrot._cell
         first = system.inject("/sup/parrot", Fault("drop", Say))
         second = system.inject("/sup/parrot", Fault("drop", Later))
-        assert cell.table is not Parrot._table()
+        assert cell.table is not Parrot._rt_table()
         first.remove()
         first.remove()
         assert await parrot.ask(Say("hello")) == "hello"
         second.remove()
-        assert cell.table is Parrot._table()
+        assert cell.table is Parrot._rt_table()
         assert cell.faults is None
         assert repr(second) == "<Injection drop at /sup/parrot: 0 of 0>"
 

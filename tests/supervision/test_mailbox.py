@@ -134,7 +134,10 @@ class FromAsyncHandler(Box):
 class InHook(Actor[Any]):
     def __init__(self, step: Callable[[Any], object]) -> None:
         super().__init__()
-        self.on_start = lambda: step(self)  # type: ignore[method-assign]
+        self.step = step
+
+    def on_start(self) -> None:
+        self.step(self)
 
 
 @pytest.mark.parametrize("where", ["handler", "async handler", "hook"])

@@ -278,7 +278,8 @@ class Otp:
                 self.actions.append(("stop", child, False))
             yield from self._block("stop", child)
         was, self.state[child] = self.state[child], "down"
-        if self.specs[child].restart is Restart.TEMPORARY and was != "down" and not keep:
+        temporary = self.specs[child].restart is Restart.TEMPORARY
+        if temporary and was != "down" and not keep and not self.closing:
             self._delete(child)
 
     def _delete(self, child: str) -> None:
@@ -312,7 +313,8 @@ class Otp:
     # -- requests: return True to refuse --------------------------------------------------
 
     def _on_add(self, spec: ChildSpec[Any]) -> Process:
-        if spec.id in self.specs:
+        meaningless = spec.significant and self.auto_shutdown is AutoShutdown.NEVER
+        if spec.id in self.specs or meaningless:
             return True
         self.specs[spec.id] = spec
         self.failures.pop(spec.id, None)

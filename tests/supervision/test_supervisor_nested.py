@@ -14,9 +14,12 @@ from supervision import (
     ActorStopped,
     AutoShutdown,
     ChildSpec,
+    DynamicSupervisor,
     Escalate,
     NodeFailed,
+    Refused,
     Restart,
+    StartFailed,
     Strategy,
     Supervisor,
     open_system,
@@ -276,6 +279,27 @@ async def test_refs_survive_every_restart_above_them(system: SystemUnderTest) ->
     assert [info.id for info in await middle.ask(WhichChildren())] == ["three"]
 
 
+@pytest.mark.parametrize("restart", Restart, ids=lambda restart: restart.value)
+async def test_refs_to_children_of_any_kind_survive_their_supervisors_restart(
+    restart: Restart, system: SystemUnderTest
+) -> None:
+    """A temporary child too: it is its supervisor that was restarted, and begins anew."""
+    system.expect_crash("/sup/*", Boom)
+    diary = Diary()
+    specs = [child("a", diary), child("b", diary, restart)]
+    await supervise(system, [nested("inner", specs, intensity=0)])
+    ref = system.ref("/sup/inner/b")
+    ends: list[ExitReason] = []
+    ref.on_gone(ends.append)
+    system.ref("/sup/inner/a").tell(End(Way.HANDLER))
+    await system.settle()
+    assert await ref.ask(Life()) == 2
+    assert system.ref("/sup/inner/b") is ref
+    assert not ends
+    await system.stop("/sup")
+    assert ends == [SHUTDOWN]
+
+
 async def test_children_added_by_hand_do_not_survive_their_supervisors_restart(
     system: SystemUnderTest,
 ) -> None:
@@ -302,7 +326,9 @@ async def test_children_added_by_hand_do_not_survive_their_supervisors_restart(
 # -- significant children ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("auto", AutoShutdown, ids=lambda auto: auto.value)
+@pytest.mark.parametrize(
+    "auto", [AutoShutdown.ANY_SIGNIFICANT, AutoShutdown.ALL_SIGNIFICANT], ids=lambda a: a.value
+)
 @pytest.mark.parametrize("restart", [Restart.TRANSIENT, Restart.TEMPORARY], ids=lambda r: r.value)
 @pytest.mark.parametrize("way", [Way.RETURNS, Way.SHUTS_DOWN, Way.HANDLER], ids=lambda w: w.name)
 async def test_significant_children_end_their_supervisor(
@@ -321,7 +347,7 @@ async def test_significant_children_end_their_supervisor(
     for name, ended in [
         ("n", False),
         ("s", auto is AutoShutdown.ANY_SIGNIFICANT),
-        ("t", auto is not AutoShutdown.NEVER),
+        ("t", True),
     ]:
         ref = system.find(f"/sup/{name}")
         if ref is not None:
@@ -368,6 +394,20 @@ async def test_a_significant_child_that_will_be_back_keeps_its_supervisor(
     assert not ends
     assert diary.lives["t"] == 2
     assert supervisor.alive
+
+
+async def test_a_significant_child_needs_an_auto_shutdown(system: SystemUnderTest) -> None:
+    """As in OTP: else its mark would mean nothing."""
+    system.expect_crash("/sup", ValueError)
+    significant = child("s", Diary(), Restart.TRANSIENT, significant=True)
+    with pytest.raises(StartFailed, match="/sup could not be started") as refused:
+        await supervise(system, [significant])
+    assert "`auto_shutdown` of its supervisor is NEVER" in str(refused.value.__cause__)
+    static, _ = await supervise(system, [])
+    dynamic = await system.spawn(DynamicSupervisor, path="/calls")
+    for supervisor in (static, dynamic):
+        with pytest.raises(Refused, match="is NEVER"):
+            await supervisor.ask(StartChild(significant))
 
 
 def test_a_permanent_child_cannot_be_significant() -> None:

@@ -456,8 +456,8 @@ def test_systems_may_follow_each_other_in_one_loop_and_leave_nothing() -> None:
 
 async def test_an_actor_is_found_by_its_path(system: SystemUnderTest) -> None:
     ref = await system.spawn(Server, path="/server")
-    assert system.ref("/server") is ref
-    assert system.find("/server") is ref
+    assert system.ref("/server") == ref
+    assert system.find("/server") == ref
     assert system.find("/nobody") is None
 
 

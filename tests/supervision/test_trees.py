@@ -98,9 +98,10 @@ restarts = st.sampled_from(Restart)
 
 
 @st.composite
-def plans(draw: st.DrawFn, depth: int, name: str) -> AnyPlan:
+def plans(draw: st.DrawFn, depth: int, name: str, auto: AutoShutdown) -> AnyPlan:
     restart = draw(restarts)
-    significant = restart is not Restart.PERMANENT and draw(st.booleans())
+    may_be = restart is not Restart.PERMANENT and auto is not AutoShutdown.NEVER
+    significant = may_be and draw(st.booleans())
     if depth == 0 or draw(st.integers(0, 2)) == 0:
         return LeafPlan(name, restart, significant)
     if draw(st.integers(0, 3)) == 0:
@@ -113,25 +114,27 @@ def plans(draw: st.DrawFn, depth: int, name: str) -> AnyPlan:
             significant=significant,
         )
     count = draw(st.integers(1, 4))
+    auto = draw(st.sampled_from([AutoShutdown.NEVER, *AutoShutdown]))
     return SupervisorPlan(
         name,
         restart,
         draw(st.sampled_from(Strategy)),
         draw(st.integers(0, 3)),
-        draw(st.sampled_from([AutoShutdown.NEVER, *AutoShutdown])),
-        children=[draw(plans(depth - 1, "abcd"[n])) for n in range(count)],
+        auto,
+        children=[draw(plans(depth - 1, "abcd"[n], auto)) for n in range(count)],
         significant=significant,
     )
 
 
 @st.composite
 def trees(draw: st.DrawFn) -> SupervisorPlan:
+    count = draw(st.integers(1, 4))
     return SupervisorPlan(
         "top",
         Restart.TEMPORARY,
         draw(st.sampled_from(Strategy)),
         draw(st.integers(1, 6)),
-        children=[draw(plans(2, "abcd"[n])) for n in range(draw(st.integers(1, 4)))],
+        children=[draw(plans(2, "abcd"[n], AutoShutdown.NEVER)) for n in range(count)],
     )
 
 

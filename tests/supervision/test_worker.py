@@ -232,7 +232,7 @@ def test_async_handlers_are_refused() -> None:
         async def wait(self, message: Wait) -> None: ...
 
     with pytest.raises(TypeError, match="is `async def`"):
-        Waits._table()
+        Waits._rt_table()
 
 
 def test_without_a_system_the_class_makes_plain_instances() -> None:
