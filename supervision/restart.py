@@ -125,8 +125,6 @@ class Child:
     up_since: float = 0.0
     restart_at: float = inf
     """When a backed-off restart is due; `inf` when none is."""
-    restart_root: str = ""
-    """The child whose end that restart answers."""
     restarts: int = 0
 
     @property
@@ -148,7 +146,6 @@ class _StartStep:
 @attrs.frozen
 class _LaterStep:
     ids: Sequence[str]
-    root: str
     when: float
 
 
@@ -386,9 +383,9 @@ class Supervision:
             case Exit():
                 self.exited = step.reason
                 self._out.append(step)
-            case _LaterStep(ids, root, when):
+            case _LaterStep(ids, when):
                 for child_id in self.children.keys() & ids:
-                    self._set_restart(self.children[child_id], when, root)
+                    self._set_restart(self.children[child_id], when)
             case _StartStep(child_id) | _StopStep(child_id) | Gone(child_id):
                 child = self.children.get(child_id)
                 if child is not None:  # a temporary one is forgotten as soon as it is stopped
@@ -437,8 +434,8 @@ class Supervision:
         del self.children[child.spec.id]
         self._out.append(Gone(child.spec.id, reason))
 
-    def _set_restart(self, child: Child, when: float, root: str = "") -> None:
-        child.restart_at, child.restart_root = when, root
+    def _set_restart(self, child: Child, when: float) -> None:
+        child.restart_at = when
         if when < inf:
             self._backing_off.add(child.spec.id)
         else:
@@ -515,7 +512,7 @@ class Supervision:
         group = children_to_restart(self.strategy, root, tuple(self.children))
         self._plan.extend(_StopStep(child_id) for child_id in reversed(group) if child_id != root)
         if delay > 0:
-            self._plan.append(_LaterStep(group, root, at + delay))
+            self._plan.append(_LaterStep(group, at + delay))
         else:
             self._plan.extend(_StartStep(child_id) for child_id in group)
 
@@ -523,8 +520,6 @@ class Supervision:
         """Plan the first backed-off restart that is due; False if none is."""
         if not any(self.children[child_id].restart_at <= at for child_id in self._backing_off):
             return False
-        due = [child for child in self.children.values() if child.restart_at <= at]
-        self._plan.extend(
-            _StartStep(child.spec.id) for child in due if child.restart_root == due[0].restart_root
-        )
+        due = next(child for child in self.children.values() if child.restart_at <= at)
+        self._plan.append(_StartStep(due.spec.id))
         return True

@@ -424,9 +424,16 @@ async def play(system: SystemUnderTest, case: Case, place: Place) -> Outcome:
     async def ask() -> None:
         outcomes.append(await place(system, ref, case.request, case.timeout))
 
+    def came() -> int:
+        return ref._cell.handled + len(ref._cell.inbox)
+
+    before = came()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask)
         if case.meanwhile is not None:
+            with trio.move_on_after(5):  # a thread asks when it gets to it
+                while came() == before:
+                    await trio.sleep(PATIENCE / 100)
             await trio.sleep(PATIENCE / 10)
             await case.meanwhile(system)
     await trio.sleep(PATIENCE / 10)

@@ -165,3 +165,24 @@ def test_the_last_word_of_people_holds() -> None:
     machine.terminate("a", "t", 1.0)
     assert brief(machine.restart("a", "s", 1.0)) == "?s"
     assert brief(machine.ended("a", SHUTDOWN, 1.0)) == "?r ~a =t"
+
+
+def test_a_wait_that_people_ended_does_not_start_the_child_again() -> None:
+    machine = with_children()
+    machine.add(spec("a", backoff=Backoff(base=5.0)), "a", 0.0)
+    machine.started("a", 0.0)
+    machine.ended("a", CRASHED, 0.0)
+    assert brief(machine.restart("a", "r", 1.0)) == "+a"
+    assert brief(machine.started("a", 1.0)) == "=r"
+    assert brief(machine.time_passed(5.0)) == ""
+
+
+def test_a_child_that_was_up_for_a_quiet_time_is_forgiven() -> None:
+    machine = with_children()
+    machine.add(spec("a", backoff=Backoff(base=1.0, factor=10.0, quiet=20.0)), "a", 0.0)
+    machine.started("a", 0.0)
+    for at, due in [(0.0, 1.0), (10.0, 20.0), (39.0, 69.0), (89.0, 90.0)]:
+        machine.ended("a", CRASHED, at)
+        assert machine.deadline == due
+        assert brief(machine.time_passed(due)) == "+a"
+        machine.started("a", due)

@@ -68,7 +68,7 @@ class Otp:
     actions: list[tuple[Any, ...]] = attrs.field(factory=list)
     restarts: list[float] = attrs.field(factory=list)
     failures: dict[str, int] = attrs.field(factory=dict)
-    due: dict[str, tuple[float, str]] = attrs.field(factory=dict)
+    due: dict[str, float] = attrs.field(factory=dict)
     up_since: dict[str, float] = attrs.field(factory=dict)
     open_tickets: set[str] = attrs.field(factory=set)
     closing: bool = False
@@ -169,17 +169,11 @@ class Otp:
                 verdict = yield from self._handle(*self.inbox.popleft())
                 if verdict is not None:
                     return verdict
-            elif (root := self._due_now()) is not None:
-                group = [c for c in self.specs if self.due.get(c, (inf, ""))[1] == root]
-                yield from self._start_all([c for c in group if self.due[c][0] <= self.now])
+            elif any(at <= self.now for at in self.due.values()):
+                due = [c for c in self.specs if self.due.get(c, inf) <= self.now]
+                yield from self._start_all(due[:1])
             else:
                 yield from self._block("idle", "")
-
-    def _due_now(self) -> str | None:
-        for child in self.specs:
-            if child in self.due and self.due[child][0] <= self.now:
-                return self.due[child][1]
-        return None
 
     def _handle(self, kind: str, *rest: Any) -> Process:
         match kind, *rest:
@@ -235,7 +229,7 @@ class Otp:
                 yield from self._stop(sibling)
         group = [c for c in group if c in self.specs]
         if wait:
-            self.due.update(dict.fromkeys(group, (due, child)))
+            self.due.update(dict.fromkeys(group, due))
         else:
             yield from self._start_all(group)
         return None
@@ -351,7 +345,7 @@ class Otp:
     def deadline(self) -> float:
         if self.exited or self.blocked_in[0] != "idle":
             return inf
-        return min((at for at, _ in self.due.values()), default=inf)
+        return min(self.due.values(), default=inf)
 
 
 @attrs.define

@@ -626,6 +626,7 @@ def break_something(run: Run, step: Step) -> list[Reply[Any]]:
 
 async def agree(run: Run) -> None:
     """Once all is quiet, every supervisor's view of its children is what really lives."""
+    run.remember()  # an actor that had ended for good has a new ref if its supervisor restarted
     living = run.living()
     for path in sorted(living):
         if path in run.diary.lives:
