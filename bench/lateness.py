@@ -37,7 +37,7 @@ from supervision import Actor, handles, open_system
 
 PERIOD = 0.020
 PACERS = 20
-SECONDS = 2.0
+SECONDS = 1.5
 INTERVALS = (0.0005, 0.005)
 
 

@@ -258,6 +258,7 @@ class Waits:
     def watching(self) -> Iterator[Waits]:
         """Watch the garbage collector meanwhile."""
         gc.callbacks.append(self._collector)
+        self.begin()
         try:
             yield self
         finally:

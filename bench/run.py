@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 
 import click
@@ -25,23 +25,19 @@ NAMES = ("tell", "ask", "fanin", "chain", "fairness", "spawn", "restart", "laten
 @click.option("--core", type=int, help="The core to run on, -1 for all. Default: the quietest.")
 def main(name: str, as_json: bool, core: int | None) -> None:
     """Run one benchmark, or all."""
-    if core is None:
-        core = quietest_core()
     if name == "all":
-        sys.exit(_all(as_json, core))
+        options = ["--json"] if as_json else []
+        options += [] if core is None else [f"--core={core}"]
+        sys.exit(max(_in_a_process_of_its_own(each, options) for each in NAMES))
+    pin({quietest_core() if core is None else core} - {-1})
     # Imported here, so that no benchmark carries the weight of what the others import.
     figures: Callable[[], Iterator[Figure]] = import_module(f"bench.{name}").figures
-    pin({core} - {-1})
     report(figures(), as_json=as_json)
 
 
-def _all(as_json: bool, core: int) -> int:
-    options = [*(["--json"] if as_json else []), f"--core={core}"]
-    failed = 0
-    for each in NAMES:
-        command = [sys.executable, __file__, each, *options]
-        failed |= subprocess.run(command, check=False).returncode
-    return failed
+def _in_a_process_of_its_own(name: str, options: Sequence[str]) -> bool:
+    """Run one benchmark; True if it failed."""
+    return subprocess.run([sys.executable, __file__, name, *options], check=False).returncode != 0
 
 
 if __name__ == "__main__":

@@ -42,9 +42,10 @@ class Acting:
         """Whether the mailbox is paused until the running task ends, too.
 
         A task that a handler starts in its own nursery is; one that it starts in some other, longer
-        lived nursery inherits this context, and may outlive the handler.
+        lived nursery inherits this context, and may outlive the handler. A thread of
+        `trio.to_thread` is taken for waited for.
         """
-        if self.task is None:
+        if self.task is None or not trio.lowlevel.in_trio_task():
             return True
         at: trio.lowlevel.Task | None = trio.lowlevel.current_task()
         while at is not None and at is not self.task:

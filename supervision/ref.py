@@ -289,7 +289,7 @@ def _in_handler(node: Node) -> bool:
     if get_ident() == node.ident and node.current is not IDLE:
         return True
     here = acting.get()
-    return here is not None and here.pausing
+    return here is not None and here.pausing and here._is_waited_for()
 
 
 def _only_on_loop(node: Node, what: str) -> None:

@@ -15,6 +15,7 @@ from supervision import (
     ActorCrashed,
     ActorRef,
     ActorStopped,
+    AskCycle,
     AskTimeout,
     ChildSpec,
     Refuse,
@@ -26,7 +27,7 @@ from supervision import (
     handles,
     open_system,
 )
-from supervision.testing import SystemUnderTest
+from supervision.testing import SystemUnderTest, system_under_test
 
 
 class Boom(Exception):
@@ -341,6 +342,24 @@ async def test_an_ask_of_its_own_that_times_out_can_be_caught(system: SystemUnde
     other = await system.start_child(ChildSpec("other", Waiter, shutdown="brutal"))
     waiter = await system.spawn(Waiter)
     assert await waiter.ask(Slow(patient)) == "gave up"
+
+
+async def test_it_may_block_for_an_answer_in_a_thread_and_a_ring_is_found_there_too() -> None:
+    async with system_under_test() as system:
+        waiter, other = await system.spawn(Waiter, path="/w"), await system.spawn(Waiter)
+
+        async def block(actor: Waiter) -> Any:
+            return await trio.to_thread.run_sync(lambda: other.ask(sleeping(0.01, 7)).get())
+
+        async def block_for_itself(actor: Waiter) -> Any:
+            return await trio.to_thread.run_sync(lambda: actor.ref.ask(Seen()).get())
+
+        assert await waiter.ask(Slow(block)) == 7
+        system.expect_crash("/w", AskCycle)
+        with pytest.raises(ActorCrashed) as crashed:
+            await waiter.ask(Slow(block_for_itself))
+        assert isinstance(crashed.value.__cause__, AskCycle)
+        assert system._node.waits.edges() == []
 
 
 async def test_it_may_start_tasks_timers_and_watches(system: SystemUnderTest) -> None:
