@@ -189,6 +189,11 @@ class Cell:
         message_type = type(envelope[2])
         if self.phase is Phase.GONE:
             return ActorStopped(self.path)
+        if self.table is _NO_TABLE:
+            # Found by its path before its first instance exists, which is only a moment: what it
+            # accepts will show then.
+            self.inbox.append(envelope)
+            return None
         if message_type not in self.table and not self.table.admits(message_type):
             return NotAccepted(
                 self.path, "it has no handler for that type", message_type, self.table.names()

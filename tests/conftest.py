@@ -7,9 +7,15 @@ by itself because Troupe is installed: a user's tests get the very same.
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A shell that starts a run in the background has it ignore Ctrl-C, and Python then installs no
+# handler; the tests that interrupt themselves need the one that is there in the foreground.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SOAK = os.environ.get("TROUPE_SOAK") == "1"
 

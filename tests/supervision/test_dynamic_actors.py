@@ -6,7 +6,9 @@ from functools import partial
 from math import inf
 from typing import Any
 
+import attrs
 import pytest
+import trio
 
 from supervision import (
     ActorRef,
@@ -14,7 +16,9 @@ from supervision import (
     ChildSpec,
     DynamicSupervisor,
     Exhausted,
+    NotAccepted,
     Refused,
+    Request,
     Restart,
     StartFailed,
     Supervisor,
@@ -27,7 +31,7 @@ from supervision.supervisor import (
     TerminateChild,
     WhichChildren,
 )
-from supervision.testing import SystemUnderTest
+from supervision.testing import SystemUnderTest, simulate
 from tests.supervision.supervisor_kit import (
     NORMAL_WAYS,
     Boom,
@@ -272,3 +276,33 @@ async def test_mail_to_an_ended_child_is_a_dead_letter(system: SystemUnderTest) 
         await a.ask(Life())
     assert [letter.path for letter in system.dead_letters()] == ["/calls/a"]
     assert (await a.wait_gone()) != SHUTDOWN
+
+
+@attrs.frozen
+class Unknown(Request[None]):
+    """Nobody handles it."""
+
+
+async def find_early(system: SystemUnderTest) -> str:
+    """Write to an actor as soon as its path is known; whether that was before it existed."""
+    system.expect_dead_letters("/calls/*")
+    supervisor, _ = await calls(system)
+    reply = supervisor.ask(StartChild(child("a", Diary())))
+    while system.find("/calls/a") is None:  # a checkpoint is a slice of the dispatcher
+        await trio.lowlevel.checkpoint()
+    early = system.ref("/calls/a")
+    moment = "after" if early.accepts else "before"
+    asked, refused = early.ask(Life()), early.ask(Unknown())
+    if moment == "before":
+        early.tell(Unknown())
+    assert await reply == early
+    assert await asked == 1
+    with pytest.raises(NotAccepted):
+        await refused
+    assert len(system.dead_letters()) == (moment == "before")
+    return moment
+
+
+def test_an_actor_found_before_it_exists_takes_mail() -> None:
+    """Its path is known once its start is decided, a moment before its class has a say."""
+    assert {simulate(find_early, seed).result for seed in range(30)} == {"before", "after"}
