@@ -192,6 +192,9 @@ class Cell:
         if self.table is _NO_TABLE:
             # Found by its path before its first instance exists, which is only a moment: what it
             # accepts will show then.
+            room = self.node.default_mailbox.capacity
+            if len(self.inbox) >= room:
+                return MailboxFull(self.path, "it has not started yet", room, envelope[2])
             self.inbox.append(envelope)
             return None
         if message_type not in self.table and not self.table.admits(message_type):
