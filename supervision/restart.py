@@ -225,18 +225,21 @@ class Supervision:
 
     def started(self, child_id: str, at: float) -> Sequence[Action]:
         """The child asked for by `Start` runs."""
-        child = self.children.get(child_id)
-        if child is not None:
-            child.running, child.starting = True, False
-            child.up_since = at
-            self._step_done(_StartStep, child_id)
+        step = self._step
+        if not isinstance(step, _StartStep) or step.id != child_id:
+            return ()
+        child = self.children[child_id]
+        child.running, child.starting = True, False
+        child.up_since = at
+        self._step = None
         return self._go_on(at)
 
     def start_failed(self, child_id: str, reason: ExitReason, at: float) -> Sequence[Action]:
         """The child asked for by `Start` failed before it ran."""
-        child, step = self.children.get(child_id), self._step
-        if child is None or not isinstance(step, _StartStep) or step.id != child_id:
+        step = self._step
+        if not isinstance(step, _StartStep) or step.id != child_id:
             return ()
+        child = self.children[child_id]
         child.starting = child.stopping = False
         self._step = None
         if self._booting and not self._closing:
@@ -419,10 +422,6 @@ class Supervision:
             # It has ended meanwhile; stopping it is the answer to that.
             reason, child.undecided = child.undecided.reason, None
             self._stopped(child, reason, keep=step.keep)
-
-    def _step_done(self, kind: type[_StartStep | _StopStep], child_id: str) -> None:
-        if isinstance(self._step, kind) and self._step.id == child_id:
-            self._step = None
 
     def _stopped(self, child: Child, reason: ExitReason, *, keep: bool = False) -> None:
         """A stopped temporary child is never started again, whatever its siblings do."""

@@ -438,6 +438,6 @@ def test_all_that_waits_is_refused_when_the_supervisor_ends() -> None:
 
 def test_reports_of_children_it_does_not_know_are_ignored() -> None:
     machine = booted(spec("a"))
-    assert machine.started("x", 0.0) == []
+    assert machine.started("x", 0.0) == ()
     assert machine.start_failed("x", CRASHED, 0.0) == ()
     assert machine.ended("x", CRASHED, 0.0) == ()

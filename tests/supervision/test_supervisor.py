@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
+
 import pytest
 
 from supervision import Restart, Strategy
@@ -32,6 +35,14 @@ def comes_back(restart: Restart, way: Way) -> bool:
     return restart is Restart.PERMANENT or (restart is Restart.TRANSIENT and way not in NORMAL_WAYS)
 
 
+def group_restart(strategy: Strategy, restart: Restart, way: Way) -> list[str]:
+    """What follows the end of b: who is stopped (-), then who is started (+)."""
+    if not comes_back(restart, way):
+        return []
+    group = sorted(RESTARTED[strategy])
+    return [*(f"-{n}" for n in reversed(group) if n != "b"), *(f"+{n}" for n in group)]
+
+
 @pytest.mark.parametrize("way", Way, ids=lambda way: way.name)
 @pytest.mark.parametrize("restart", Restart, ids=lambda restart: restart.value)
 @pytest.mark.parametrize("strategy", Strategy, ids=lambda strategy: strategy.value)
@@ -53,10 +64,27 @@ async def test_who_starts_again_when_a_child_ends(
     for name, life in diary.lives.items():
         if name != "b" or back:
             assert await system.ref(f"/sup/{name}").ask(Life()) == life
-    siblings = sorted(again - {"b"})
     last = "!b" if way not in (*NORMAL_WAYS, Way.ON_STOP, Way.ASYNC_ON_STOP) else "-b"
-    stopped, started = [f"-{name}" for name in reversed(siblings)], [f"+{n}" for n in sorted(again)]
-    assert diary.take() == ["+a", "+b", "+c", last, *stopped, *started]
+    follows = group_restart(strategy, restart, way)
+    assert diary.take() == ["+a", "+b", "+c", last, *follows]
+
+
+def test_the_table_in_the_documents_says_the_same() -> None:
+    document = Path(__file__).parents[2] / "docs" / "supervision.md"
+    table = document.read_text(encoding="utf-8").partition("All three together, for b:")[2]
+    rows = [line.split("|")[1:-1] for line in table.split("\n\n")[1].splitlines()[2:]]
+    names = [(row[0].strip(), row[1].strip()) for row in rows]
+    assert names == [
+        (strategy.value if restart is Restart.PERMANENT else "", restart.value)
+        for strategy in RESTARTED
+        for restart in Restart
+    ]
+    kinds = itertools.product(RESTARTED, Restart)
+    for (strategy, restart), (_, _, normal, crashed, escalated) in zip(kinds, rows, strict=True):
+        for cell, way in [(normal, Way.RETURNS), (crashed, Way.HANDLER)]:
+            done = [word for word in cell.replace("−", "-").split() if word[0] in "+-"]
+            assert done == group_restart(strategy, restart, way), (strategy, restart, way)
+        assert escalated.strip() == "−c −a, the supervisor fails"
 
 
 @pytest.mark.parametrize("restart", Restart, ids=lambda restart: restart.value)
