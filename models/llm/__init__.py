@@ -1,0 +1,1 @@
+"""Language models: the protocol (`protocol.py`), and one file per engine behind it."""

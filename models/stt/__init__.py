@@ -1,0 +1,1 @@
+"""Speech to text: the protocol (`protocol.py`), and one file per engine behind it."""

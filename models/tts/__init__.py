@@ -1,0 +1,1 @@
+"""Text to speech: the protocol (`protocol.py`), and one file per engine behind it."""

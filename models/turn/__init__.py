@@ -1,0 +1,1 @@
+"""End of turn: models that say whether a pause ends what somebody wanted to say."""
