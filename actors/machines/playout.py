@@ -1,0 +1,295 @@
+"""Playing an utterance out, and knowing how far it has been heard.
+
+`FarEnd` keeps the account of one wire: what it was sent and what it has played. `Playout` paces one
+utterance at a time into it on absolute deadlines, ducks, holds and resumes it.
+
+Positions are seconds on the utterance's own time line.
+
+Source: the specification's voice quality, 5.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from math import inf
+
+import attrs
+
+from models.audio.gain import GainRamp
+
+LATE = 0.1
+"""Seconds a frame may be late and still be made up for; beyond, the clock skips forward."""
+
+KEPT = 2.0
+"""Seconds of sound kept behind what was sent, to go back to."""
+
+REPORTS_STOPPED = 1.0
+"""Seconds after the expected end at which a far end that says nothing is taken to have played."""
+
+DUCK_RAMP_MS = 10.0
+RESUME_RAMP_MS = 20.0
+
+
+@attrs.define
+class FarEnd:
+    """One wire's far end: how many samples were sent, and how many of them it has played."""
+
+    rate: int
+    reports: bool = False
+    """It tells what it has played; otherwise it is taken to play in real time what it has."""
+    sent: int = attrs.field(default=0, init=False)
+    """Samples since the wire attached; those that were dropped by a clear are taken off again."""
+    _empty_at: float = attrs.field(default=-inf, init=False)
+    """When it will have played all it has, playing in real time."""
+    _reported: int = attrs.field(default=0, init=False)
+    _reported_at: float = attrs.field(default=-inf, init=False)
+
+    def send(self, samples: int, at: float) -> None:
+        """So many samples were handed to the wire."""
+        if self._empty_at <= at:
+            self._reported = max(self._reported, self.played(at))
+            self._reported_at = at
+        self._empty_at = max(self._empty_at, at) + samples / self.rate
+        self.sent += samples
+
+    def report(self, samples: int, at: float) -> None:
+        """It says it has played so many in all."""
+        self._reported = min(max(samples, 0), self.sent)
+        self._reported_at = at
+
+    def played(self, at: float) -> int:
+        """How many it has played, as far as can be known: never more than it was sent."""
+        if self.reports:
+            if self._reported_at == -inf:
+                return 0
+            run = int((at - self._reported_at) * self.rate)
+            return max(0, min(self.sent, self._reported + run))
+        return self.sent - max(0, min(self.sent, round((self._empty_at - at) * self.rate)))
+
+    def cleared(self, samples: int | None, sent_since: int, at: float) -> int:
+        """It has dropped what it had not played; returns what it has played in all.
+
+        Args:
+            samples: played in all, as it says itself; None if it cannot count.
+            sent_since: samples sent after the clear was; they are not dropped.
+        """
+        before = self.sent - sent_since
+        played = min(self.played(at), before) if samples is None else min(max(samples, 0), before)
+        self.sent = played + sent_since
+        self._empty_at = at + sent_since / self.rate
+        self._reported, self._reported_at = played, at
+        return played
+
+    @property
+    def empty_at(self) -> float:
+        """When all it was sent will have been played, if it plays in real time."""
+        return self._empty_at
+
+
+class PlayState(enum.Enum):
+    """Where an output track stands."""
+
+    IDLE = "idle"
+    PLAYING = "playing"
+    HELD = "held"
+
+
+@attrs.frozen
+class _Stretch:
+    """Samples of the utterance that were sent without a gap: where on the wire, where in it."""
+
+    wire: int
+    start: int
+    length: int
+
+
+@attrs.define
+class PlayoutStatistics:
+    """Counted over the track's life."""
+
+    frames: int = 0
+    skipped: int = 0
+    """Times the clock was so late that it skipped forward."""
+    starved: int = 0
+    """Times the sound ran out in mid-utterance."""
+    stale_dropped: int = 0
+    """Pieces of sound that belonged to an utterance that is over."""
+
+
+@attrs.define
+class Playout:
+    """One output track: mono s16le at the far end's rate, one utterance at a time."""
+
+    far: FarEnd
+    frame: float = 0.02
+    """Seconds sent at a time."""
+    send_ahead: float = 0.06
+    """Seconds that may be under way to the far end."""
+    state: PlayState = attrs.field(default=PlayState.IDLE, init=False)
+    epoch: int = attrs.field(default=0, init=False)
+    ended: bool = attrs.field(default=False, init=False)
+    """No more sound of this utterance comes."""
+    statistics: PlayoutStatistics = attrs.field(factory=PlayoutStatistics, init=False)
+    _sound: bytearray = attrs.field(factory=bytearray, init=False)
+    _base: int = attrs.field(default=0, init=False)
+    """The utterance's sample that `_sound` begins with."""
+    _cursor: int = attrs.field(default=0, init=False)
+    """The next sample to send."""
+    _due: float = attrs.field(default=inf, init=False)
+    _stretches: deque[_Stretch] = attrs.field(factory=deque, init=False)
+    _settled: int = attrs.field(default=0, init=False)
+    """Samples of the utterance played in stretches that are forgotten."""
+    _ramp: GainRamp = attrs.field(factory=GainRamp, init=False)
+    _dry: bool = attrs.field(default=True, init=False)
+    """Nothing is there to send; the clock starts anew when something is."""
+
+    @property
+    def total(self) -> int:
+        """Samples of the utterance that have come."""
+        return self._base + len(self._sound) // 2
+
+    @property
+    def waiting(self) -> float:
+        """Seconds of sound that are not sent yet."""
+        return (self.total - self._cursor) / self.far.rate
+
+    # -- the utterance --------------------------------------------------------------------
+
+    def begin(self, epoch: int) -> None:
+        """Another utterance; nothing is left of the one before."""
+        self.epoch = epoch
+        self.state = PlayState.PLAYING
+        self.ended = False
+        self._sound.clear()
+        self._base = self._cursor = self._settled = 0
+        self._stretches.clear()
+        self._dry = True
+        self._due = inf
+        self._ramp = GainRamp()
+
+    def add(self, epoch: int, pcm: bytes, at: float) -> bool:
+        """Sound of an utterance; False if that utterance is over."""
+        if epoch != self.epoch or self.state is PlayState.IDLE:
+            self.statistics.stale_dropped += 1
+            return False
+        self._sound += pcm
+        if self._dry and pcm:
+            self._dry = False
+            self._due = at - self.send_ahead
+        return True
+
+    def end(self, epoch: int) -> None:
+        """No more sound of this utterance comes."""
+        if epoch == self.epoch:
+            self.ended = True
+
+    # -- pacing ---------------------------------------------------------------------------
+
+    def frames(self, at: float) -> list[bytes]:
+        """What is to be sent now, in order."""
+        if self.state is not PlayState.PLAYING or self._dry:
+            return []
+        if at - self._due > LATE + self.send_ahead:
+            self._due = at - self.send_ahead
+            self.statistics.skipped += 1
+        out = []
+        size = round(self.frame * self.far.rate)
+        while self._due <= at + 1e-4:
+            have = self.total - self._cursor
+            if have < size and not (self.ended and have):
+                if not self.ended:
+                    self.statistics.starved += 1
+                self._dry = True
+                break
+            out.append(self._take(min(size, have), at))
+            self._due += self.frame
+        return out
+
+    def _take(self, samples: int, at: float) -> bytes:
+        first = 2 * (self._cursor - self._base)
+        pcm = bytes(memoryview(self._sound)[first : first + 2 * samples])
+        self._note(samples)
+        self._cursor += samples
+        self.far.send(samples, at)
+        self.statistics.frames += 1
+        behind = self._cursor - self._base - int(KEPT * self.far.rate)
+        if behind > int(KEPT * self.far.rate):
+            del self._sound[: 2 * behind]
+            self._base += behind
+        return self._ramp.apply(pcm, self.far.rate)
+
+    def _note(self, samples: int) -> None:
+        stretches, sent = self._stretches, self.far.sent
+        if stretches:
+            last = stretches[-1]
+            if last.wire + last.length == sent and last.start + last.length == self._cursor:
+                stretches[-1] = _Stretch(last.wire, last.start, last.length + samples)
+                return
+        stretches.append(_Stretch(sent, self._cursor, samples))
+        while len(stretches) > 64:  # each is a gap; whoever has so many will not go back that far
+            self._settled = stretches.popleft().start
+
+    @property
+    def deadline(self) -> float:
+        """When `frames` is next worth calling; inf while there is nothing to send."""
+        if self.state is not PlayState.PLAYING or self._dry:
+            return inf
+        return self._due
+
+    # -- where it stands ------------------------------------------------------------------
+
+    def position(self, at: float) -> float:
+        """Seconds of the utterance that have been heard."""
+        return self._at(self.far.played(at)) / self.far.rate
+
+    def _at(self, played: int) -> int:
+        for stretch in reversed(self._stretches):
+            if played > stretch.wire:
+                return stretch.start + min(stretch.length, played - stretch.wire)
+        return self._settled
+
+    def drained(self, at: float) -> bool:
+        """All of it has been heard, as far as can be known."""
+        if not self.ended or self.state is not PlayState.PLAYING or self._cursor < self.total:
+            return False
+        if not self._stretches:
+            return True
+        last = self._stretches[-1]
+        heard = self.far.played(at) >= last.wire + last.length
+        return heard or at >= self.far.empty_at + REPORTS_STOPPED
+
+    @property
+    def sent_all(self) -> bool:
+        """All that has come was sent."""
+        return self._cursor >= self.total
+
+    # -- duck, hold, resume, cut ----------------------------------------------------------
+
+    def duck(self, gain: float) -> None:
+        """Play quieter; 1.0 is as loud as before."""
+        self._ramp.to(gain, DUCK_RAMP_MS)
+
+    def hold(self) -> None:
+        """Send no more for now. The caller has the far end drop what it has."""
+        if self.state is PlayState.PLAYING:
+            self.state = PlayState.HELD
+
+    def resume(self, position: float, at: float) -> None:
+        """Go on from there: from silence, in 20 ms."""
+        if self.state is not PlayState.HELD:
+            return
+        self.state = PlayState.PLAYING
+        sample = round(position * self.far.rate)
+        self._cursor = min(max(sample, self._base), self.total)
+        self._ramp = GainRamp(0.0)
+        self._ramp.to(1.0, RESUME_RAMP_MS)
+        self._dry = self._cursor >= self.total
+        self._due = inf if self._dry else at - self.send_ahead
+
+    def cut(self) -> None:
+        """The utterance is over, wherever it stands."""
+        self.state = PlayState.IDLE
+        self._sound.clear()
+        self._dry = True
+        self._due = inf

@@ -1,0 +1,68 @@
+"""One utterance of the agent, from its first thought to what history holds of it."""
+
+from __future__ import annotations
+
+from math import inf
+
+import attrs
+
+from actors.machines.ledger import Ledger
+from actors.machines.turn_clock import TurnClock
+
+
+@attrs.define
+class Utterance:
+    """What the session knows of the utterance that has the agent's floor."""
+
+    epoch: int
+    """Its number: messages that carry another one are about the dead."""
+    turn: int
+    """The user's turn that it answers; 0 before the first."""
+    agent: str
+    begun_at: float
+    """When it was decided on: the turn was committed, or the agent wanted to speak."""
+    protected: bool = False
+    """It may not be interrupted."""
+    clock: TurnClock | None = None
+    ledger: Ledger = attrs.field(factory=Ledger)
+    generating: bool = True
+    """More text may come."""
+    voicing: bool = True
+    """More sound may come."""
+    token_at: float = inf
+    """When the answer's first text came."""
+    audible_since: float = inf
+    """When its first sound was handed to a wire."""
+    silent_since: float = inf
+    """When the sound that was there ran out, with more due."""
+    held: bool = False
+    exact: set[str] = attrs.field(factory=set)
+    """Legs whose position is known exactly, since it was held."""
+    positions: dict[str, float] = attrs.field(factory=dict)
+    """Seconds that each leg has heard."""
+    drained: set[str] = attrs.field(factory=set)
+    """Legs that have heard all of it."""
+
+    @property
+    def audible(self) -> bool:
+        """Somebody has been sent sound of it."""
+        return self.audible_since < inf
+
+    @property
+    def position(self) -> float:
+        """Seconds that everybody has heard."""
+        return min(self.positions.values(), default=0.0)
+
+    def heard(self) -> str:
+        """The words that everybody has heard."""
+        return self.ledger.heard(self.position)
+
+
+@attrs.define
+class Closing:
+    """An utterance that was cut; its position is being asked for."""
+
+    utterance: Utterance
+    awaited: set[str]
+    """Legs that have not told where they stopped."""
+    deadline: float

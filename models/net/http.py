@@ -1,0 +1,188 @@
+"""HTTP to a provider: one pooled client each, and every failure as a `ProviderFault`."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Any
+
+import attrs
+import httpx
+import trio
+from attrs.validators import ge, gt, matches_re
+
+from models.faults import FaultKind
+from models.net.faults import ProviderFault, garbled, status_fault
+
+_ERROR_BODY = 16 * 1024
+"""Bytes of an error's body that are looked at."""
+
+_ERROR_PATIENCE = 0.5
+"""Seconds that an error's body may take; its status says enough."""
+
+_CLOSING = 1.0
+"""Seconds to say goodbye to the connections of a client that is stopped."""
+
+URL = matches_re(r"https?://[^\s/?#]+[^\s?#]*")
+"""Validates the address of an HTTP service, with or without a path."""
+
+WS_URL = matches_re(r"wss?://[^\s/?#]+[^\s?#]*")
+"""Validates the address of a WebSocket service, with or without a path."""
+
+
+@attrs.frozen
+class HttpConfig:
+    """How connections to a provider are made and kept."""
+
+    connect: float = attrs.field(default=2.0, validator=gt(0))
+    """Seconds to reach it, TLS included."""
+    write: float = attrs.field(default=5.0, validator=gt(0))
+    """Seconds it may take no bytes of a request."""
+    idle: float = attrs.field(default=60.0, validator=ge(0))
+    """Seconds an unused connection is kept, so that the next request need not connect."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, so that no proxy stands between."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+async def open_client(
+    base_url: str,
+    headers: Mapping[str, str],
+    config: HttpConfig,
+    concurrent: int,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> httpx.AsyncClient:
+    """A client for one provider; whoever opens it has `hold` close it.
+
+    Args:
+        base_url: what the paths of requests are appended to.
+        concurrent: connections at most.
+        transport: stands for the network, in tests.
+    """
+    url = httpx.URL(base_url.rstrip("/") + "/")
+    secure = url.scheme == "https" and transport is None
+    return httpx.AsyncClient(
+        base_url=url,
+        headers=dict(headers),
+        # Loading the certificates takes some 20 ms, in which no handler could run.
+        verify=await trio.to_thread.run_sync(httpx.create_ssl_context) if secure else False,
+        # How long an answer may take is the engines' business: it depends on what is useful.
+        timeout=httpx.Timeout(
+            connect=config.connect, write=config.write, read=None, pool=config.connect
+        ),
+        limits=httpx.Limits(
+            max_connections=concurrent,
+            max_keepalive_connections=concurrent,
+            keepalive_expiry=config.idle,
+        ),
+        trust_env=not is_loopback(url.host),
+        transport=transport,
+    )
+
+
+async def secure_context(url: str) -> ssl.SSLContext | None:
+    """What a WebSocket to `url` needs for its TLS; None without TLS."""
+    if not url.startswith("wss://"):
+        return None
+    return await trio.to_thread.run_sync(httpx.create_ssl_context)
+
+
+async def hold(client: httpx.AsyncClient) -> None:
+    """Keep a client open until cancelled, then close its connections. An actor's task."""
+    try:
+        await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSING):
+            await client.aclose()
+
+
+class Body:
+    """The body of an answer, read as it comes."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.content_type: str = response.headers.get("content-type", "")
+        self._chunks = response.aiter_bytes()
+
+    async def next(self) -> bytes | None:
+        """The next bytes; None at the end."""
+        return await anext(self._chunks, None)
+
+    async def read(self, limit: int) -> bytes:
+        """All of it.
+
+        Raises:
+            ProviderFault: GARBLED, it has more than `limit` bytes.
+        """
+        body = bytearray()
+        while (data := await self.next()) is not None:
+            body += data
+            if len(body) > limit:
+                raise garbled(f"an answer of more than {limit} bytes")
+        return bytes(body)
+
+    async def close(self) -> None:
+        """Stop reading. Of a body that is not at its end this closes the connection."""
+        # httpx and httpcore read through a pile of async generators. Left alone, each would be
+        # reported as abandoned when it is collected; cancelled at the bottom, they all end.
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            while await self.next() is not None:
+                pass
+
+
+@asynccontextmanager
+async def streamed(client: httpx.AsyncClient, path: str, **request: Any) -> AsyncIterator[Body]:
+    """POST and yield the body to read from; leaving the block early closes the connection.
+
+    Args:
+        request: `content`, `files` and so on, as httpx has them.
+    Raises:
+        ProviderFault: it could not be reached, its status is not 200, or the connection broke,
+            also while the body is read in the block.
+    """
+    with mapped():
+        async with client.stream("POST", path, **request) as response:
+            body = Body(response)
+            try:
+                if response.status_code != 200:
+                    raise await _refusal(response, body)
+                yield body
+            finally:
+                await body.close()
+
+
+async def _refusal(response: httpx.Response, body: Body) -> ProviderFault:
+    beginning = bytearray()
+    with trio.move_on_after(_ERROR_PATIENCE):
+        while len(beginning) < _ERROR_BODY and (data := await body.next()) is not None:
+            beginning += data
+    return status_fault(response.status_code, response.headers, bytes(beginning), datetime.now(UTC))
+
+
+@contextmanager
+def mapped() -> Iterator[None]:
+    """httpx's errors as `ProviderFault`s, named by their type alone: their texts quote URLs."""
+    try:
+        yield
+    except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
+        raise ProviderFault(FaultKind.TIMEOUT, type(error).__name__) from error
+    except httpx.RemoteProtocolError as error:
+        # httpx has one type for "hung up" and for "spoke another protocol".
+        text = str(error)
+        if "disconnected" in text or "closed connection" in text:
+            raise ProviderFault(FaultKind.UNAVAILABLE, "it hung up") from error
+        raise garbled("not HTTP") from error
+    except httpx.DecodingError as error:
+        raise garbled("its compression is broken") from error
+    except httpx.TransportError as error:
+        raise ProviderFault(FaultKind.UNAVAILABLE, type(error).__name__) from error

@@ -1,0 +1,90 @@
+// Everything that passed on the line except sound, newest last, with a filter.
+
+import { find, h } from './dom.js';
+
+const LIMIT = 500;
+// They come ten times a second while the agent speaks, and say little to a reader.
+const RECEIPTS = new Set(['played', 'show spoken']);
+const PRIVATE = new Set(['token', 'resume']);
+
+const hidden = (key, value) => (PRIVATE.has(key) && value ? '…' : value);
+
+export class LogView {
+  #entries = []; // {at, from, kind, text}
+  #list = find('log');
+  #filter = find('log-filter');
+  #receipts = find('log-receipts');
+  #count = find('log-count');
+  #began = performance.now();
+
+  constructor() {
+    this.#filter.addEventListener('input', () => this.#redraw());
+    this.#receipts.addEventListener('change', () => this.#redraw());
+    find('log-copy').addEventListener('click', () => this.#copy());
+  }
+
+  get length() {
+    return this.#entries.length;
+  }
+
+  /** @param {'page' | 'server'} from who said it */
+  add(from, message) {
+    const { type, what, ...rest } = message;
+    const kind = what ? `${type} ${what}` : type;
+    const text = JSON.stringify(rest, hidden);
+    const at = (performance.now() - this.#began) / 1000;
+    const entry = { at, from, kind, text: text === '{}' ? '' : text };
+    this.#entries.push(entry);
+    if (this.#entries.length > LIMIT) this.#entries.shift();
+    if (this.#wants(entry)) {
+      this.#append(entry);
+      while (this.#list.childElementCount > LIMIT) this.#list.firstElementChild.remove();
+    }
+    this.#tell();
+  }
+
+  /** Every word of the filter must be in the entry; a word after a minus must not. */
+  #wants(entry) {
+    if (RECEIPTS.has(entry.kind) && !this.#receipts.checked) return false;
+    const all = `${entry.from} ${entry.kind} ${entry.text}`.toLowerCase();
+    const words = this.#filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    return words.every((word) =>
+      word.startsWith('-') && word.length > 1 ? !all.includes(word.slice(1)) : all.includes(word),
+    );
+  }
+
+  #append(entry) {
+    const { scrollHeight, scrollTop, clientHeight } = this.#list;
+    const follows = scrollHeight - scrollTop - clientHeight < 60;
+    const arrow = entry.from === 'page' ? '→' : '←';
+    this.#list.append(
+      h(
+        'li',
+        { class: entry.from },
+        h('time', {}, entry.at.toFixed(2)),
+        h('span', { class: 'arrow', 'aria-label': `from the ${entry.from}`, role: 'img' }, arrow),
+        h('b', {}, entry.kind),
+        h('span', { class: 'body' }, entry.text),
+      ),
+    );
+    if (follows) this.#list.scrollTop = this.#list.scrollHeight;
+  }
+
+  #redraw() {
+    this.#list.replaceChildren();
+    for (const entry of this.#entries.filter((one) => this.#wants(one))) this.#append(entry);
+    this.#tell();
+  }
+
+  #tell() {
+    this.#count.textContent = `${this.#list.childElementCount} of ${this.#entries.length}`;
+  }
+
+  async #copy() {
+    const lines = this.#entries
+      .filter((entry) => this.#wants(entry))
+      .map((entry) => `${entry.at.toFixed(3)}\t${entry.from}\t${entry.kind}\t${entry.text}`);
+    await navigator.clipboard.writeText(lines.join('\n'));
+    this.#count.textContent = `${lines.length} copied`;
+  }
+}
