@@ -191,18 +191,24 @@ class Actor(ActorContract, Generic[M]):
         return self._rt_timer(self.now + seconds, message)
 
     @enable_ki_protection
-    def send_every(self, seconds: float, message: M) -> Timer:
+    def send_every(self, seconds: float, message: M, *, first: float | None = None) -> Timer:
         """Send this actor a message at a fixed rate.
 
         Beats that were missed are skipped: those for which the loop is late, and those that find
         the one before still waiting in the mailbox.
+
+        Args:
+            first: when the first beat comes, node time; `seconds` from now without it. Actors that
+                choose it from one grid share the loop's wake-ups.
         """
         if not seconds > 0:
             raise ValueError(f"the period is a positive number of seconds, not {seconds!r}")
         life = self._rt_life()
         node = life.cell.node
         cause = life.handling()[0]
-        beat = node.time() + seconds
+        if first is not None:
+            _must_be_a_time(first)
+        beat = node.time() + seconds if first is None else first
 
         sent: Envelope | None = None
 

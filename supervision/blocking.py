@@ -117,14 +117,14 @@ class BlockingActor(OffLoopActor[M], _PykkaThreadingActor):
         when = self.now + seconds
         return self._timer_on_loop(lambda: self._rt_timer(when, message))
 
-    def send_every(self, seconds: float, message: M) -> Timer:
+    def send_every(self, seconds: float, message: M, *, first: float | None = None) -> Timer:
         """Send this actor a message at a fixed rate; beats that were missed are skipped."""
         if not self._off_loop():
-            return super().send_every(seconds, message)
+            return super().send_every(seconds, message, first=first)
         if not seconds > 0:
             raise ValueError(f"the period is a positive number of seconds, not {seconds!r}")
         self._rt_must_handle(message)
-        return self._timer_on_loop(lambda: Actor.send_every(self, seconds, message))
+        return self._timer_on_loop(lambda: Actor.send_every(self, seconds, message, first=first))
 
     def _timer_on_loop(self, arm: Callable[[], Timer]) -> Timer:
         timer = ThreadTimer(self._rt_on_loop)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Callable
 
 import trio
 
@@ -68,8 +69,16 @@ class Connection(trio.abc.HalfCloseableStream):
 class SocketConnection(Connection):
     """A plain TCP or unix socket."""
 
-    def __init__(self, sock: socket.socket, peer: str) -> None:
+    def __init__(
+        self, sock: socket.socket, peer: str, closed: Callable[[], None] | None = None
+    ) -> None:
+        """Take a socket over.
+
+        Args:
+            closed: called once, when this side has closed it.
+        """
         super().__init__(peer, secure=False)
+        self._on_closed = closed
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -127,6 +136,8 @@ class SocketConnection(Connection):
         if self._socket.fileno() != -1:
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
+            if self._on_closed is not None:
+                self._on_closed()
 
     async def _wait(self, ready: object) -> None:
         if self._socket.fileno() == -1:
@@ -142,10 +153,23 @@ class SocketConnection(Connection):
 class TlsConnection(Connection):
     """TLS over a socket. The handshake is part of the first read or write."""
 
-    def __init__(self, below: SocketConnection, context: ssl.SSLContext) -> None:
+    def __init__(
+        self, below: SocketConnection, context: ssl.SSLContext, server_hostname: str = ""
+    ) -> None:
+        """Wrap a socket.
+
+        Args:
+            server_hostname: whom we want to talk to, as a client; "": we are the server.
+        """
         super().__init__(below.peer, secure=True)
         self._below = below
-        self._tls = trio.SSLStream(below, context, server_side=True, https_compatible=True)
+        self._tls = trio.SSLStream(
+            below,
+            context,
+            server_hostname=server_hostname or None,
+            server_side=not server_hostname,
+            https_compatible=True,
+        )
 
     async def _receive(self, size: int) -> bytes:
         return bytes(await self._tls.receive_some(size))

@@ -13,52 +13,43 @@ was heard and what happened, with times::
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from math import ceil, inf
+from math import inf
 from typing import TypeVar
 
 import attrs
 import trio
 
-from models.audio import Frame
-from supervision import Actor, ActorRef, Restart, System, Wake, handles
+from supervision import ActorRef, Restart, System
 from supervision.secret import Secret
 from transports.far_end import FarEnd, Heard
 from transports.leg import (
     Attach,
     Attached,
-    Clear,
-    Cleared,
-    CloseWire,
     Dtmf,
     HungUp,
-    MarkPlayed,
     Muted,
-    Played,
-    SendMark,
-    Show,
     Typed,
     WireCapabilities,
-    WireEvent,
     WireMessage,
 )
+from transports.loopback_wire import (
+    Begin,
+    Device,
+    Drop,
+    Happened,
+    Leave,
+    Listen,
+    LoopbackMessage,
+    LoopbackWire,
+    Mouth,
+    Read,
+    Send,
+    Spoken,
+)
+from transports.loopback_wire import Lost as Lost
 
-REPORT_SECONDS = 0.1
-"""Between two `Played`, while something is played: what the web page does."""
-WRITE_TIMEOUT = 2.0
-"""Seconds a far end that does not read is borne; as for every wire."""
-MOST_UNREAD = 1000
-"""Messages that pile up for a far end that does not read, before it is lost."""
-
-E = TypeVar("E", bound="Show | CloseWire | Clear | SendMark | WireEvent | Lost")
-
-
-@attrs.frozen
-class Lost:
-    """The wire has ended without anybody hanging up: it was dropped, or did not read."""
-
-    reason: str
+E = TypeVar("E", bound=Happened)
 
 
 @attrs.frozen
@@ -66,15 +57,7 @@ class Recorded:
     """Something that happened, and when: the node's seconds."""
 
     at: float
-    message: Show | CloseWire | Clear | SendMark | WireEvent | Lost
-
-
-@attrs.frozen
-class Spoken:
-    """When the first and the last sample of a piece of speech are said: the node's seconds."""
-
-    start: float
-    end: float
+    message: Happened
 
 
 def full_capabilities() -> WireCapabilities:
@@ -116,24 +99,24 @@ class Loopback:
         self._system = system
         self._host = host
         self.rate, self.rate_out = rate, rate_out
-        self.capabilities = capabilities or full_capabilities()
-        self.buffer, self.latency, self.frame = buffer, latency, frame
-        self.microphone, self.record = microphone, record
+        self._buffer, self._record = buffer, record
+        self._device = Device(
+            Mouth(rate, frame, beat, silence=microphone),
+            capabilities or full_capabilities(),
+            latency,
+            self._note,
+        )
         self.attached: Attached | None = None
         """The newest answer of the host."""
         self.events: list[Recorded] = []
         """Everything but sound, both ways, in order."""
-        self.frames_in = 0
-        """Frames of sound received, over all wires."""
-        self._wire: ActorRef[LoopbackMessage] | None = None
         self._ears: list[FarEnd] = []
         """One for each wire so far."""
-        self._mouth = Mouth(rate, frame, beat, silence=microphone)
         self._seen = 0
         self._happened = trio.Event()
 
     def __repr__(self) -> str:
-        where = self._wire.path if self._wire is not None else "nowhere"
+        where = self.wire.path if self.wire is not None else "nowhere"
         return f"<Loopback {where}: {len(self.events)} events>"
 
     # -- coming and going -----------------------------------------------------------------
@@ -146,19 +129,25 @@ class Loopback:
         Raises:
             Refused: the host does not want it. Or what else an ask can end in.
         """
-        ears = FarEnd(self.rate_out, self.buffer, self.record)
-        wire = await self._system.spawn(LoopbackWire, self, ears, restart=Restart.TEMPORARY)
+        ears = FarEnd(self.rate_out, self._buffer, self._record)
+        wire = await self._system.spawn(LoopbackWire, self._device, ears, restart=Restart.TEMPORARY)
         request = Attach(
-            wire, self.rate, self.rate_out, self.capabilities, call=call, agent=agent, resume=resume
+            wire,
+            self.rate,
+            self.rate_out,
+            self._device.capabilities,
+            call=call,
+            agent=agent,
+            resume=resume,
         )
         try:
             self.attached = await self._host.ask(request)
         except BaseException:
-            wire.tell(_Leave())
+            wire.tell(Leave())
             raise
-        self._wire = wire
+        self._device.wire = wire
         self._ears.append(ears)
-        wire.tell(_Begin(self.attached))
+        wire.tell(Begin(self.attached))
         return self.attached
 
     async def reattach(self, resume: Secret | None = None) -> Attached:
@@ -169,21 +158,26 @@ class Loopback:
 
     def drop(self) -> None:
         """The connection breaks: the wire is gone without a word."""
-        self._tell(_Drop("dropped"))
+        self._tell(Drop("dropped"))
 
     def hang_up(self, reason: str = "") -> None:
         """Leave on purpose."""
-        self._tell(_Send(HungUp(reason)))
+        self._tell(Send(HungUp(reason)))
 
     @property
     def wire(self) -> ActorRef[WireMessage] | None:
         """The newest wire."""
-        return self._wire
+        return self._device.wire
+
+    @property
+    def frames_in(self) -> int:
+        """Frames of sound received, over all wires."""
+        return self._device.frames_in
 
     async def wait_gone(self) -> None:
         """Wait until the wire has ended, however it ended."""
-        if self._wire is not None:
-            await self._wire.wait_gone()
+        if self.wire is not None:
+            await self.wire.wait_gone()
 
     # -- talking --------------------------------------------------------------------------
 
@@ -194,39 +188,39 @@ class Loopback:
             pcm: mono s16le at `rate`.
             frame_samples: send so many at a time, instead of the microphone's frames.
         """
-        spoken = self._mouth.say(pcm, frame_samples, self._system.now)
-        self._tell(_Listen())
+        spoken = self._device.mouth.say(pcm, frame_samples, self._system.now)
+        self._tell(Listen())
         return spoken
 
     @property
     def speaking(self) -> bool:
         """Whether something is still to be said."""
-        return self._mouth.speaking
+        return self._device.mouth.speaking
 
     def shut_up(self) -> None:
         """Break off in the middle of the word."""
-        self._mouth.stop()
+        self._device.mouth.stop()
 
     def write(self, text: str) -> None:
         """Write instead of speaking."""
-        self._tell(_Send(Typed(text)))
+        self._tell(Send(Typed(text)))
 
     def press(self, digit: str) -> None:
         """Press a key."""
-        self._tell(_Send(Dtmf(digit)))
+        self._tell(Send(Dtmf(digit)))
 
     def mute(self, muted: bool = True) -> None:
         """Turn the microphone off (it then sends nothing), or on again."""
-        self._mouth.muted = muted
-        self._tell(_Send(Muted(muted)))
+        self._device.mouth.muted = muted
+        self._tell(Send(Muted(muted)))
 
     def stop_reading(self) -> None:
         """Read nothing more. What is sent piles up, and after two seconds the wire is lost."""
-        self._tell(_Read(False))
+        self._tell(Read(False))
 
     def resume_reading(self) -> None:
         """Read again, what has piled up too."""
-        self._tell(_Read(True))
+        self._tell(Read(True))
 
     # -- what was heard -------------------------------------------------------------------
 
@@ -305,283 +299,14 @@ class Loopback:
 
     # -- for the wire ---------------------------------------------------------------------
 
-    def _note(self, message: Show | CloseWire | Clear | SendMark | WireEvent | Lost) -> None:
+    def _note(self, message: Happened) -> None:
         self.events.append(Recorded(self._system.now, message))
         self._happened.set()
 
     def _tell(self, message: LoopbackMessage) -> None:
-        if self._wire is not None and self._wire.alive:
-            self._wire.tell(message)
+        wire = self._device.wire
+        if wire is not None and wire.alive:
+            wire.tell(message)
 
     def _heard_at(self) -> float:
         return self._system.now
-
-
-class Mouth:
-    """A microphone: what is to be said, as frames and the times they are due."""
-
-    def __init__(self, rate: int, frame: float, beat: float, *, silence: bool) -> None:
-        self._rate = rate
-        self._beat = beat
-        self._samples = round(rate * frame)
-        self._silence = Frame(bytes(2 * self._samples), rate) if silence else None
-        self._frames: deque[Frame] = deque()
-        self._queued = 0.0
-        """Seconds of sound in `_frames`."""
-        self._clock = inf
-        """When the sample before the next frame was said; `inf` before the microphone is on."""
-        self.muted = False
-
-    @property
-    def speaking(self) -> bool:
-        return bool(self._frames)
-
-    @property
-    def due(self) -> float:
-        """When the next frame is complete and goes out; `inf` without one."""
-        following = self._frames[0] if self._frames else self._silence
-        return self._clock + following.seconds if following is not None else inf
-
-    def turn_on(self, at: float) -> None:
-        self._clock = ceil(at / self._beat) * self._beat if self._beat else at
-
-    def turn_off(self) -> None:
-        self._clock = inf
-
-    def say(self, pcm: bytes, frame_samples: int, at: float) -> Spoken:
-        if not self._frames and (self._silence is None or self._clock == inf):
-            self._clock = at  # nothing ran on: it begins now, or once the microphone is on
-        size = 2 * (frame_samples or self._samples)
-        start = self._clock + self._queued
-        for begin in range(0, len(pcm), size):
-            frame = Frame(pcm[begin : begin + size], self._rate)
-            self._frames.append(frame)
-            self._queued += frame.seconds
-        return Spoken(start, start + len(pcm) / (2 * self._rate))
-
-    def stop(self) -> None:
-        self._frames.clear()
-        self._queued = 0.0
-
-    def take_due(self, at: float) -> Frame | None:
-        """The next frame if it is complete by then; call again until there is none."""
-        if self.due > at + 1e-9:
-            return None
-        if not self._frames:
-            frame = self._silence
-            assert frame is not None
-        else:
-            frame = self._frames.popleft()
-            self._queued = self._queued - frame.seconds if self._frames else 0.0
-        self._clock += frame.seconds
-        return frame
-
-
-# -- the wire ---------------------------------------------------------------------------------
-
-
-@attrs.frozen
-class _Begin:
-    attached: Attached
-
-
-@attrs.frozen
-class _Send:
-    event: WireEvent
-
-
-@attrs.frozen
-class _Listen:
-    """There is something to say."""
-
-
-@attrs.frozen
-class _Read:
-    reads: bool
-
-
-@attrs.frozen
-class _Drop:
-    reason: str
-
-
-@attrs.frozen
-class _Leave:
-    """Nobody was let in."""
-
-
-LoopbackMessage = WireMessage | Wake | _Begin | _Send | _Listen | _Read | _Drop | _Leave
-
-
-class LoopbackWire(Actor[LoopbackMessage]):
-    """The wire of a `Loopback`; it does what the actor of a real connection does."""
-
-    realtime = True
-
-    def __init__(self, person: Loopback, ears: FarEnd) -> None:
-        super().__init__()
-        self._person = person
-        self._ears = ears
-        self._attached: Attached | None = None
-        self._over = False
-        self._reads = True
-        self._unread: deque[WireMessage] = deque()
-        self._stuck_at = inf
-        """When it is lost because nothing is read."""
-        self._report_at = inf
-        self._answers: deque[tuple[float, WireEvent]] = deque()
-        """What the far end has said and has not arrived yet, by time."""
-
-    # -- from the call --------------------------------------------------------------------
-
-    @handles
-    def on_frame(self, message: Frame) -> None:
-        if self._over or not self._reads:
-            self._pile_up(message)
-            return
-        person = self._person
-        person.frames_in += 1
-        self._ears.receive(message.pcm, self.now + person.latency)
-        if self._report_at == inf and person.capabilities.reports_played:
-            self._report_at = self.now + person.latency + REPORT_SECONDS
-            self._wake()
-
-    @handles
-    def on_instruction(self, message: Clear | SendMark | CloseWire | Show) -> None:
-        if self._over or not self._reads:
-            self._pile_up(message)
-            return
-        arrives = self.now + self._person.latency
-        match message:
-            case Clear(number):
-                self._person._note(message)
-                played, dropped = self._ears.clear(arrives)
-                if self._person.capabilities.counts_cleared:
-                    self._answer(arrives, Cleared(number, played, dropped))
-            case SendMark(name):
-                self._person._note(message)
-                if self._person.capabilities.marks:
-                    self._ears.mark(name, arrives)
-            case CloseWire():
-                self._person._note(message)
-                self._end()
-            case _:
-                if self._person.capabilities.shows:
-                    self._person._note(message)
-        self._wake()
-
-    # -- from the person ------------------------------------------------------------------
-
-    @handles
-    def on_begin(self, message: _Begin) -> None:
-        self._attached = message.attached
-        self._person._mouth.turn_on(self.now)
-        self._wake()
-
-    @handles
-    def on_listen(self, message: _Listen) -> None:
-        self._wake()
-
-    @handles
-    def on_send(self, message: _Send) -> None:
-        self._answer(self.now, message.event)
-        self._wake()
-
-    @handles
-    def on_read(self, message: _Read) -> None:
-        self._reads = message.reads
-        if not self._reads:
-            return
-        self._stuck_at = inf
-        while self._unread:
-            piled = self._unread.popleft()
-            if isinstance(piled, Frame):
-                self.on_frame(piled)
-            else:
-                self.on_instruction(piled)
-        self._wake()
-
-    @handles
-    def on_drop(self, message: _Drop) -> None:
-        self._lose(message.reason)
-
-    @handles
-    def on_leave(self, message: _Leave) -> None:
-        self.stop()
-
-    # -- time -----------------------------------------------------------------------------
-
-    @handles
-    def on_wake(self, message: Wake) -> None:
-        now = self.now
-        if self._stuck_at <= now:
-            self._lose("the far end does not read")
-        if self._over:
-            return
-        attached = self._attached
-        if attached is not None:
-            mouth = self._person._mouth
-            while (frame := mouth.take_due(now)) is not None:
-                if not mouth.muted:
-                    attached.audio.tell(frame)
-        for name in self._ears.marks_played(now):
-            self._answer(now, MarkPlayed(name))
-        if self._report_at <= now:
-            self._report(now)
-        self._deliver(now)
-        self._wake()
-
-    def _report(self, now: float) -> None:
-        self._answer(now, Played(self._ears.played(now)))
-        self._report_at = now + REPORT_SECONDS if self._ears.playing(now) else inf
-
-    def _answer(self, at: float, event: WireEvent) -> None:
-        """The far end says this; it arrives after the latency."""
-        self._answers.append((at + self._person.latency, event))
-        self._deliver(self.now)
-
-    def _deliver(self, now: float) -> None:
-        attached = self._attached
-        while (
-            attached is not None
-            and not self._over
-            and self._answers
-            and self._answers[0][0] <= now + 1e-9
-        ):
-            event = self._answers.popleft()[1]
-            if not isinstance(event, Played):  # ten a second: they would bury all else
-                self._person._note(event)
-            attached.events.tell(event)
-            if isinstance(event, HungUp):
-                self._end()
-
-    def _lose(self, reason: str) -> None:
-        if not self._over:
-            self._person._note(Lost(reason))
-            self._end()
-
-    def _end(self) -> None:
-        """Nothing comes or goes any more, whatever waits in the mailbox."""
-        self._over = True
-        if self._person.wire is self.ref:
-            self._person._mouth.turn_off()
-        self.wake_at(inf)
-        self.stop()
-
-    def _pile_up(self, message: WireMessage) -> None:
-        if self._over:
-            return
-        if len(self._unread) == MOST_UNREAD:
-            self._lose("the far end does not read")
-            return
-        if not self._unread:
-            self._stuck_at = self.now + WRITE_TIMEOUT
-            self._wake()
-        self._unread.append(message)
-
-    def _wake(self) -> None:
-        if self._over:
-            return
-        mouth = self._person._mouth.due if self._attached is not None else inf
-        answer = self._answers[0][0] if self._answers else inf
-        self.wake_at(min(mouth, self._ears.next_mark, self._report_at, self._stuck_at, answer))

@@ -7,6 +7,7 @@ buffer, in order, until a task flushes it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -28,6 +29,13 @@ from transports.frame_link import (
 
 MOST_UNSENT = 32 * 1024
 """Bytes the kernel is asked to hold for a peer that does not read: a second of 16 kHz sound."""
+MOST_ANSWERS = 64 * 1024
+"""Bytes that may wait for a peer that keeps asking and does not read, before it is not read."""
+
+logger = logging.getLogger("troupe.transports.link")
+# The library logs whole frames at level debug: what people say is in no log, whatever its level.
+logger.setLevel(logging.WARNING)
+
 GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -38,7 +46,7 @@ async def open_sansio_link(
     """Answer the WebSocket request on a connection; see `OpenLink`."""
     if isinstance(connection, SocketConnection):
         connection.limit_unsent(MOST_UNSENT)
-    protocol = ServerProtocol(max_size=MOST_MESSAGE)
+    protocol = ServerProtocol(max_size=MOST_MESSAGE, logger=logger)
     try:
         link = SansIoLink(connection, protocol, write_timeout)
         try:
@@ -66,6 +74,8 @@ class SansIoLink:
         self._receiving = False
         self._ended = trio.Event()
         """Nothing more will come."""
+        self._early: list[object] = []
+        """Frames that came together with the request."""
         self._parts: list[bytes] = []
         """Of a message that comes in fragments."""
         self._parts_are_text = False
@@ -75,16 +85,14 @@ class SansIoLink:
 
     async def answer_handshake(self, protocol: ServerProtocol) -> None:
         """Read the request and accept it, or say why not."""
-        while True:
+        events: Sequence[object] = ()
+        while not events and protocol.handshake_exc is None:
             protocol.receive_data(await self._connection.receive_some() or _ended_early())
-            if protocol.handshake_exc is not None:
-                raise HandshakeFailed(str(protocol.handshake_exc))
             events = protocol.events_received()
-            if events:
-                break
-        request = events[0]
-        assert isinstance(request, Request)
-        protocol.send_response(protocol.accept(request))
+        if events:
+            request, *self._early = events
+            assert isinstance(request, Request)
+            protocol.send_response(protocol.accept(request))
         await self._connection.send_all(b"".join(protocol.data_to_send()))
         if protocol.state is not OPEN:
             raise HandshakeFailed(str(protocol.handshake_exc))
@@ -161,16 +169,17 @@ class SansIoLink:
         self._receiving = True
         try:
             while True:
-                if self._ended.is_set() or not await self._read():
-                    raise self._closed()
                 messages = self._messages()
                 if messages:
                     return messages
+                if self._ended.is_set():
+                    raise self._closed()
+                await self._read()
         finally:
             self._receiving = False
 
-    async def _read(self) -> bool:
-        """Feed the protocol with what comes; False once nothing more can."""
+    async def _read(self) -> None:
+        """Feed the protocol with what comes, and notice the end."""
         protocol = self._protocol
         try:
             data = await self._connection.receive_some()
@@ -181,27 +190,26 @@ class SansIoLink:
             protocol.receive_data(data)
         else:
             protocol.receive_eof()
-        if not data or protocol.state is not OPEN:
-            # Closing, by whichever side: what came before the close is still to be handed out.
-            if protocol.close_expected() and (not data or protocol.close_rcvd is not None):
-                self._ended.set()
-            elif not data or protocol.parser_exc is not None:
-                self._ended.set()
+        if not data or protocol.close_rcvd is not None or protocol.parser_exc is not None:
+            self._ended.set()
         await self._answer()
-        return bool(data) or bool(protocol.events)
 
     async def _answer(self) -> None:
         """Send the pongs and closes that reading has caused; a peer may not pile them up."""
         try:
             self._push()
-            if self._out:
+            if len(self._out) > MOST_ANSWERS:
                 await self.flush()
         except LinkClosed:
             self._ended.set()
 
     def _messages(self) -> list[bytes | str]:
         messages: list[bytes | str] = []
-        for event in self._protocol.events_received():
+        events: Sequence[object] = self._protocol.events_received()
+        if self._early:
+            events = [*self._early, *events]
+            self._early = []
+        for event in events:
             assert isinstance(event, Frame)
             if event.opcode is BINARY and event.fin:
                 messages.append(bytes(event.data))
@@ -240,9 +248,17 @@ class SansIoLink:
                 while not self._ended.is_set():
                     await self._read()
                     self._protocol.events_received()
-            except LinkClosed:
+                if self._protocol.parser_exc is not None:
+                    await self._let_it_read()
+            except (LinkClosed, *GONE):
                 pass
         self.abort()
+
+    async def _let_it_read(self) -> None:
+        """A socket closed with unread bytes is reset, and our last words would be lost."""
+        await self._connection.send_eof()
+        while await self._connection.receive_some():
+            pass
 
     def abort(self) -> None:
         self._ended.set()

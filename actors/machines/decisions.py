@@ -61,6 +61,7 @@ class Think:
     text: str
     leg: str
     history: tuple[Item, ...]
+    agent: str
 
 
 @attrs.frozen
@@ -77,6 +78,7 @@ class TakeTurn:
     epoch: int
     turn: int
     history: tuple[Item, ...]
+    agent: str
     thought: int | None = None
     """The thought that holds, if one does."""
     reason: str = "user"

@@ -154,6 +154,22 @@ class Playout:
         """Seconds of sound that are not sent yet."""
         return (self.total - self._cursor) / self.far.rate
 
+    @property
+    def sounded(self) -> bool:
+        """Some of the utterance was sent."""
+        return self._cursor > 0 or bool(self._stretches)
+
+    @property
+    def flowing(self) -> bool:
+        """It has something to send."""
+        return self.state is PlayState.PLAYING and not self._dry
+
+    def move_to(self, far: FarEnd, at: float) -> None:
+        """Another wire takes over, of the same rate: it knows nothing of what the last one had."""
+        self._settled = self._at(self.far.played(at))
+        self._stretches.clear()
+        self.far = far
+
     # -- the utterance --------------------------------------------------------------------
 
     def begin(self, epoch: int) -> None:

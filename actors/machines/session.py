@@ -492,7 +492,7 @@ class Session:
         basis = Basis(normalised(text), len(self.history), self.epoch)
         number = self.preemption.begin(basis, at - person.turn.started_at)
         if number is not None:
-            self._out.append(do.Think(number, text, person.leg, self.history))
+            self._out.append(do.Think(number, text, person.leg, self.history, self.agent))
 
     # -- the agent's floor --------------------------------------------------------------------
 
@@ -553,14 +553,16 @@ class Session:
             clock.reached(Stage.HISTORY, at)
         utterance = self._begin(at, clock)
         thought, self._thought = self._thought, None
-        self._out.append(do.TakeTurn(utterance.epoch, self.turn, self.history, thought))
+        self._take(utterance, thought, "user")
+
+    def _take(self, utterance: Utterance, thought: int | None, reason: str) -> None:
+        turn = do.TakeTurn(utterance.epoch, self.turn, self.history, self.agent, thought, reason)
+        self._out.append(turn)
 
     def _speak_up(self, wish: _Wish, at: float) -> None:
         utterance = self._begin(at, None, wish.protected)
         if wish.text is None:
-            self._out.append(
-                do.TakeTurn(utterance.epoch, self.turn, self.history, None, wish.reason)
-            )
+            self._take(utterance, None, wish.reason)
         else:
             utterance.generating = False
             self._out.append(do.Utter(utterance.epoch, wish.text, last=True))
@@ -750,6 +752,46 @@ class Session:
         if utterance.ledger.seconds > 0 and not (present and present <= utterance.drained):
             return
         self._close(utterance, at, interrupted=False)
+
+    # -- faults -------------------------------------------------------------------------------
+
+    def lost(self, who: str, at: float) -> Sequence[Decision]:
+        """An actor that was working on the utterance restarted: what it had in hand is gone.
+
+        What was heard is committed. If the answer's text was complete, the rest of it is said
+        anew; otherwise the agent is asked again, and finds in history how far it got.
+        """
+        del who
+        utterance = self.utterance
+        if utterance is None or self.ended:
+            return self._done(at)
+        if utterance.held:
+            self.barge.begin()
+        generating, text = utterance.generating, utterance.ledger.text
+        self._hold(utterance)
+        self._out.append(do.CutTurn(utterance.epoch))
+        self._out.append(do.CutSpeech(utterance.epoch))
+        rest = utterance.ledger.rest(utterance.position) if text else ""
+        self._close(utterance, at, interrupted=bool(rest) or generating)
+        if generating:
+            self._wishes.appendleft(_Wish("again", None, utterance.protected))
+        elif rest:
+            self._wishes.appendleft(_Wish("rest", rest, utterance.protected))
+        return self._done(at)
+
+    def takes_over(self, heard: str, rest: str, at: float) -> Sequence[Decision]:
+        """This session follows a crashed one, of whose last utterance this was heard, and this not.
+
+        Unless the answer was still being thought of, the rest is said anew.
+        """
+        answered = bool(self.history) and not isinstance(self.history[-1], UserSaid)
+        if heard:
+            self._commit(AgentSaid(heard, self.turn, self.agent, bool(rest), at))
+        if rest:
+            self._wishes.append(_Wish("rest", rest))
+        elif not heard and not answered and self.history:
+            self._wishes.append(_Wish("again", None))
+        return self._done(at)
 
     # -- the end ----------------------------------------------------------------------------
 

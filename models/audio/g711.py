@@ -68,7 +68,7 @@ def _mulaw() -> _Law:
     to_samples = np.where(u & 128, -magnitude, magnitude)
 
     # 14 bits are encoded: the two lowest are shifted out with their sign, so -1 is not 0 but code
-    # 0x7E, the smallest negative step, as in every deployed encoder.
+    # 0x7E, the smallest negative step, as in CPython's old audioop.
     s = _all_samples() >> 2
     a = np.minimum(np.abs(s), 8158) + 33
     e = _exponent_of(a) - 5

@@ -60,8 +60,10 @@ class GainRamp:
         Raises:
             ValueError: `gain` or `ms` is negative or not finite.
         """
-        self._from, self.target = self.gain, _checked(gain)
-        self._seconds = _checked(ms) / 1000 if gain != self._from else 0.0
+        _checked(gain)
+        _checked(ms)
+        self._from, self.target = self.gain, gain
+        self._seconds = ms / 1000 if gain != self._from else 0.0
         self._gone = 0.0
 
     def apply(self, pcm: bytes, rate: int) -> bytes:
@@ -70,7 +72,7 @@ class GainRamp:
         Args:
             rate: samples per second, by which the ramp knows how far it got.
         Raises:
-            ValueError: half a sample at the end.
+            ValueError: half a sample at the end, found where samples had to be looked at.
         """
         if not self.moving:
             if self.target == 1:
@@ -80,7 +82,7 @@ class GainRamp:
             return _scaled(np.frombuffer(pcm, "<i2"), self.target)
         samples = np.frombuffer(pcm, "<i2")
         start = self._gone * rate
-        way = (start + np.arange(1, samples.size + 1)) / (self._seconds * rate)
+        way = (start + np.arange(1, samples.size + 1)) / max(self._seconds * rate, 1.0)
         gains = self._from + (self.target - self._from) * np.minimum(way, 1.0)
         self._gone += samples.size / rate
         if self._gone >= self._seconds:
@@ -94,8 +96,11 @@ def fade_out(pcm: bytes, rate: int, seconds: float = 0.4) -> bytes:
     Even in dB, as sounds die away: at a quarter, half and three quarters of the way a magnitude of
     1000 has become 177, 31 and 5. If there is less, the fall takes what there is; the rest of a
     longer piece is dropped.
+
+    Raises:
+        ValueError: `seconds` is negative or not finite, or there is half a sample at the end.
     """
-    kept = np.frombuffer(pcm, "<i2")[: round(seconds * rate)]
+    kept = np.frombuffer(pcm, "<i2")[: round(_checked(seconds) * rate)]
     if not kept.size:
         return b""
     curve = 10.0 ** np.linspace(0, -3, kept.size)

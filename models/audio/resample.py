@@ -20,7 +20,7 @@ class Quality(enum.Enum):
     (0.94 ms at 16 kHz) and never in bursts. It keeps what is below 0.79 of the lower Nyquist
     frequency as it is, and what would alias is down by 63 dB (but for the topmost 5 %)."""
     HIGH = "high"
-    """Nobody does: soxr's "HQ", which keeps nearly all of the band and holds back up to 0.1 s."""
+    """Nobody does: soxr's "HQ", which keeps nearly all of the band and holds back up to 0.2 s."""
 
 
 class _Kernel(Protocol):
@@ -89,8 +89,8 @@ def _kernel(rate_in: int, rate_out: int, quality: Quality) -> _Kernel | None:
     if quality is Quality.HIGH:
         return _Soxr(rate_in, rate_out, "HQ")
     if period(rate_in, rate_out) > LONGEST_PERIOD:
-        # Rates of no known device. "LQ" is soxr's shortest filter; "QQ" holds nothing back because
-        # it has none, and downwards every alias comes through it in full.
+        # Rates hardly anybody uses together. "LQ" is soxr's shortest filter; "QQ" holds nothing
+        # back because it has none, and downwards every alias comes through it in full.
         return _Soxr(rate_in, rate_out, "LQ")
     return Polyphase(rate_in, rate_out)
 

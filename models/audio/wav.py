@@ -46,8 +46,10 @@ def read_wav(source: str | PathLike[str] | bytes | BinaryIO) -> Frame:
             return _read(wav, name)
     except EOFError:
         raise WavError(name, "it ends before its first sample") from None
-    except wave.Error as error:
-        raise WavError(name, f"it is not understood ({error})") from None
+    except (wave.Error, RuntimeError) as error:
+        # `wave` itself has a bare RuntimeError for a piece that is longer than what it is part of.
+        why = str(error) or "its parts do not fit into one another"
+        raise WavError(name, f"it is not understood ({why})") from None
 
 
 def _read(wav: wave.Wave_read, name: str) -> Frame:

@@ -175,6 +175,7 @@ class Answer:
     _by_index: dict[int, CallParts] = attrs.field(factory=dict)
     _size: int = 0
     _useful: bool = False
+    _begun: bool = False
 
     def feed(self, data: str) -> tuple[str, bool]:
         """One event of the stream: text to be said, and whether it was of any use.
@@ -185,6 +186,7 @@ class Answer:
         Raises:
             ProviderFault: it reports an error, or is no chunk of a completion.
         """
+        self._begun = True
         if data.strip() == "[DONE]":
             self.done = True
             return "", True
@@ -200,8 +202,10 @@ class Answer:
         """The stream is over: the rest of its text, its tool calls, and why it ended.
 
         Raises:
-            ProviderFault: UNAVAILABLE, it ended in the middle.
+            ProviderFault: it ended in the middle, or was none.
         """
+        if self._finish is None and not self._begun:
+            raise garbled("no stream of events")
         if self._finish is None and not self.done:
             raise ProviderFault(FaultKind.UNAVAILABLE, "the answer was cut short")
         finish = self._finish or Finish.STOP

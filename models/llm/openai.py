@@ -14,6 +14,7 @@ import orjson
 import trio
 from attrs.validators import ge, gt, instance_of, le, min_len, optional
 
+from models.faults import FaultKind, ModelFault
 from models.llm.chat import Answer, to_messages, to_tools
 from models.llm.protocol import (
     CancelGeneration,
@@ -104,13 +105,13 @@ class OpenAiLlm(Provider[LlmMessage]):
         self.start_task(hold, self._client, name="connections")
 
     @handles
-    def on_generate(self, message: Generate) -> None:
-        earlier = self._generations.get(message.generation)
-        if earlier is not None:
-            self.cancel_call(earlier)
+    def on_generate(self, message: Generate) -> ModelFault | None:
+        if message.generation in self._generations:
+            return self.fault(FaultKind.REJECTED, "a generation of that name is under way")
         call = self.open_call(message.generation, message.to)
         self._generations[message.generation] = call
         self.start_call(call, self._generate, message)
+        return None
 
     @handles
     def on_cancel(self, message: CancelGeneration) -> None:

@@ -1,19 +1,21 @@
 """From HTTP's and sockets' ways of failing to the kinds that a model's user knows.
 
-Pure: no client, no clock. What a provider writes in its error bodies is for its own customers and
+No client, no clock. What a provider writes in its error bodies is for its own customers and
 may quote keys or the conversation, so of a body only a short code is taken over.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
 
 import attrs
 import orjson
+import trio
 
 from models.faults import FaultKind, ModelFault
 
@@ -46,6 +48,25 @@ class ProviderFault(Exception):
 
     def __str__(self) -> str:
         return self.kind.value + (f" ({self.detail})" if self.detail else "")
+
+
+@contextmanager
+def one_fault() -> Iterator[None]:
+    """Of the faults that several tasks of a nursery ended in, one is told; the rest follow from it.
+
+    Raises:
+        ProviderFault: instead of a group in which there is nothing else but cancellations.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        faults, others = group.split(ProviderFault)
+        if faults is None or (others is not None and others.split(trio.Cancelled)[1] is not None):
+            raise
+        fault: BaseException = faults
+        while isinstance(fault, BaseExceptionGroup):
+            fault = fault.exceptions[0]
+        raise fault from None
 
 
 def garbled(detail: str) -> ProviderFault:

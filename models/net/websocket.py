@@ -111,6 +111,17 @@ class WebSocket:
                 case _:
                     raise garbled("not a WebSocket handshake")
 
+    def closed_fault(self) -> ProviderFault:
+        """What it means that the server closed the socket, if nobody had asked it to."""
+        detail = f"it closed the socket ({self.close_code})"
+        match self.close_code:
+            case 1002 | 1003 | 1007:
+                return garbled(detail)
+            case 1008 | 1009 | 1010:  # the server minds what it was sent
+                return ProviderFault(FaultKind.REJECTED, detail)
+            case _:
+                return ProviderFault(FaultKind.UNAVAILABLE, detail)
+
     async def close(self) -> None:
         """Say goodbye, briefly, and cut the connection. Never fails."""
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _GOODBYE):

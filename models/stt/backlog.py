@@ -48,7 +48,7 @@ class Backlog:
     """Seconds of audio that are sent at a time."""
     ring: float = 5.0
     """Seconds of audio that are kept until they are final."""
-    limit: float = 5.0
+    limit: float = 10.0
     """Seconds of audio that may wait to be sent; beyond it the oldest is dropped."""
     largest: float = 1.0
     """Seconds of audio in one batch, when there is something to catch up with."""

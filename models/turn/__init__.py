@@ -1,1 +1,5 @@
-"""End of turn: models that say whether a pause ends what somebody wanted to say."""
+"""End of turn: an optional model that says whether a pause ends what somebody wanted to say.
+
+`protocol.py` is the conversation, `spec.py` what goes into the tree; without a configured file the
+other modules are not loaded.
+"""

@@ -25,8 +25,6 @@ class TurnJudgement:
     """That the turn is over, 0 to 1."""
     complete: bool
     """The probability reaches the configured threshold."""
-    took: float
-    """Seconds of computing."""
 
 
 @attrs.frozen

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import onnxruntime
@@ -81,10 +80,8 @@ class TurnJudge(BlockingActor[JudgeTurn]):
             raise Refuse(self._reason)
         if not message.pcm or len(message.pcm) % 2:
             raise Refuse(f"{len(message.pcm)} bytes are no s16le sound")
-        begun = perf_counter()
         probability = self._model.probability(features(message.pcm))
-        complete = probability >= self._config.threshold
-        return TurnJudgement(probability, complete, perf_counter() - begun)
+        return TurnJudgement(probability, complete=probability >= self._config.threshold)
 
     def __repr__(self) -> str:
         state = f"threshold {self._config.threshold:g}" if self._model else self._reason

@@ -108,9 +108,11 @@ class Batching:
         self.counts.heard += 1
         leg = window.leg
         ear = self._ears.get(leg.id)
-        if ear is None or ear.leg is not leg:
+        if len(window.pcm) != 2 * leg.window:
+            ear = None
+        elif ear is None or ear.leg is not leg:
             ear = self._meet(leg, ear, at)
-        if ear is None or len(window.pcm) != 2 * leg.window:
+        if ear is None:
             self.counts.refused += 1
             return False
         ear.heard_at = at

@@ -16,7 +16,5 @@ export function find(id) {
   return element;
 }
 
-export const seconds = (value) => value.toFixed(1).replace('-0.0', '0.0');
-
 /** Is the person one who asked for little movement? */
 export const stillness = matchMedia('(prefers-reduced-motion: reduce)');

@@ -227,6 +227,10 @@ class PcmMachine:
         self.counters.frames_out -= 1
         self.counters.samples_out -= samples
 
+    def hang_up(self) -> None:
+        """The connection is over: nothing that still comes or goes counts."""
+        self._over()
+
     def text_to_send(self, message: Clear | SendMark | CloseWire | Show) -> str | None:
         """An instruction of the call as a text frame; None if the peer cannot use it."""
         start = self.start

@@ -10,9 +10,9 @@ from actors.machines.speech_text.number_tables import (
     ENGLISH_SCALES,
     ENGLISH_SMALL,
     ENGLISH_TENS,
+    SCALES,
     IndicWords,
     NumberLanguage,
-    SCALES,
 )
 
 MOST_DIGITS = 36

@@ -1,15 +1,16 @@
-"""The team that answers out of the box: `front_desk.toml`, a small hotel by the sea."""
+"""The team that answers out of the box, at the front desk of a small hotel by the sea.
+
+`front_desk.toml` is what they say, `tools.py` what they can do. `demo_script` (models/llm/dialogue)
+reads it.
+"""
 
 from __future__ import annotations
 
 from importlib.resources import files
 
-from models.llm.dialogue.reading import read_script
-from models.llm.dialogue.script import Script
-
-FILE = "front_desk.toml"
+FRONT_DESK = "front_desk.toml"
 
 
-def script() -> Script:
-    """The demo team's script."""
-    return read_script(files(__name__).joinpath(FILE).read_text(encoding="utf-8"), FILE)
+def source() -> str:
+    """The text of the demo team's script."""
+    return files(__name__).joinpath(FRONT_DESK).read_text(encoding="utf-8")

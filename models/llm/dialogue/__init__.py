@@ -10,6 +10,7 @@ from models.llm.dialogue.dialogue import Dialogue as Dialogue
 from models.llm.dialogue.engine import DialogueConfig as DialogueConfig
 from models.llm.dialogue.engine import DialogueLlm as DialogueLlm
 from models.llm.dialogue.phrases import phrases as phrases
+from models.llm.dialogue.reading import demo_script as demo_script
 from models.llm.dialogue.reading import load_script as load_script
 from models.llm.dialogue.reading import read_script as read_script
 from models.llm.dialogue.script import Script as Script

@@ -110,7 +110,10 @@ class Dialogue:
             state, heard=item.text, turn=item.turn, planned="", settled=False, handed=False
         )
         state = self._react(state, handoffs=True)
-        return attrs.evolve(state, interrupted=False, unsaid="")
+        rule = state.step.rule
+        # "Wait." "Sure." "Go on.": what was cut off is not forgotten in between.
+        kept = rule is None or rule.interrupted is True
+        return attrs.evolve(state, interrupted=False, unsaid=state.unsaid if kept else "")
 
     def _spoke(self, state: State, item: AgentSaid) -> State:
         speaker = self.script.agents.get(item.agent)
@@ -122,7 +125,7 @@ class Dialogue:
         # What was said before a tool call may be told after the tool's answer: the answer is owed.
         told = bool(state.step.text) and state.planned.endswith(item.text.strip())
         settled = told and not state.step.tool
-        return attrs.evolve(state, interrupted=False, unsaid="", settled=settled)
+        return attrs.evolve(state, interrupted=False, settled=settled)
 
     def _answered(self, state: State, item: ToolAnswered) -> State:
         called = state.calls.get(item.id)

@@ -12,9 +12,8 @@ from attrs.validators import ge, le, min_len
 
 from models.conversation import Item, ToolAnswered, ToolCalled
 from models.faults import FaultKind, ModelFault
-from models.llm import demo
 from models.llm.dialogue.dialogue import Dialogue
-from models.llm.dialogue.reading import load_script
+from models.llm.dialogue.reading import demo_script, load_script
 from models.llm.dialogue.script import Script
 from models.llm.dialogue.state import Step
 from models.llm.protocol import (
@@ -113,7 +112,7 @@ class DialogueLlm(Actor[Generate | CancelGeneration | Tick]):
         super().__init__()
         self._config = config if config is not None else DialogueConfig()
         if script is None:
-            script = load_script(self._config.script) if self._config.script else demo.script()
+            script = load_script(self._config.script) if self._config.script else demo_script()
         self._dialogue = Dialogue(script)
         self._under_way: dict[str, _Generation] = {}
         self._serials = count(1)

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from models.llm import demo
 from models.llm.control import DELEGATE_TOOL, HANDOFF_TOOL, HANGUP_TOOL
 from models.llm.dialogue.checking import check
 from models.llm.dialogue.pattern import BadPattern, Pattern, read_pattern
@@ -39,6 +40,11 @@ def load_script(path: str | Path) -> Script:
         fault = ScriptFault("", f"is not UTF-8 ({error.reason}); save the file as UTF-8")
         raise ScriptError(str(path), (fault,)) from error
     return read_script(source, str(path))
+
+
+def demo_script() -> Script:
+    """The script of the demo team."""
+    return read_script(demo.source(), demo.FRONT_DESK)
 
 
 def read_script(source: str, name: str = "script") -> Script:
@@ -174,9 +180,9 @@ class _Reader:
         if not say:
             table.fault("", 'a question is missing; write say = ["How many?", "Sorry, how many?"]')
         patterns = self._patterns(table, "patterns")
-        bare = self._pattern(table, "", f"{{{slot}}}")
-        if bare is not None and not any(slot in pattern.slots for pattern in patterns):
-            patterns = (*patterns, bare)
+        if not patterns:
+            bare = self._pattern(table, "", f"{{{slot}}}")
+            patterns = (bare,) if bare is not None else ()
         table.end()
         return Ask(say, patterns)
 

@@ -76,7 +76,7 @@ class Ask:
     say: Variants
     """The first time, the second time, and so on; the last one as often as it takes."""
     patterns: tuple[Pattern, ...]
-    """What the answer may look like."""
+    """What the answer may look like; if the script does not say, the value and nothing else."""
 
 
 @attrs.frozen

@@ -93,9 +93,11 @@ DAYS = (
 
 def _day(heard: Sequence[Token], at: int) -> Iterator[Reading]:
     if at < len(heard) and heard[at].word in DAYS:
-        yield at + 1, heard[at].word
+        day = heard[at].word
+        name = day.capitalize() if day in DAYS[:7] else day
+        yield at + 1, name
         if at + 1 < len(heard) and heard[at + 1].word in ("morning", "afternoon", "evening"):
-            yield at + 2, f"{heard[at].word} {heard[at + 1].word}"
+            yield at + 2, f"{name} {heard[at + 1].word}"
 
 
 _HALVES = {"half": 30, "quarter": 15}

@@ -132,3 +132,5 @@ def test_a_fade_out_keeps_its_seconds_at_most_and_ends_at_zero_however_loud() ->
     assert len(fade_out(loud[:100], 24000, 0.4)) == 100
     assert fade_out(loud, 24000, 0) == b""
     assert fade_out(b"", 24000) == b""
+    with pytest.raises(ValueError, match="not negative"):
+        fade_out(loud, 24000, -1)

@@ -59,6 +59,7 @@ def test_two_channels_become_their_mean() -> None:
         (wav()[:-100], "says that it has 300 samples and has 250"),
         (wav()[:20], "not understood|ends before"),
         (b"", "ends before its first sample"),
+        (wav().replace(b"fmt \x10\0\0", b"fmt \x10\0\x01"), "not understood .*do not fit"),
         (b"ID3\x04" + bytes(200), "not understood .*RIFF"),
         (wav().replace(b"fmt \x10\0\0\0\x01", b"fmt \x10\0\0\0\x03"), "not understood .*format: 3"),
     ],

@@ -1,0 +1,678 @@
+"""The agent: takes a turn, thinks, calls tools, and speaks as it thinks.
+
+Everything it does for a turn carries the turn's epoch and ends with it. A tool starts only if the
+session says that its turn is still alive; whatever was begun gets an answer in history, "cancelled"
+if need be. Thoughts begun before a turn is over say and do nothing until it is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Awaitable, Callable, Mapping
+
+import attrs
+import trio
+
+from actors.call.speaker import SpeechDelta, SpeechDone
+from actors.call.team import Team, TeamTool, Worker
+from actors.machines.decisions import CutTurn, TakeTurn, Think, Unthink
+from actors.machines.fallback import Chain, Progress
+from models.conversation import AgentSaid, Instruction, Item, ToolAnswered, ToolCalled, UserSaid
+from models.faults import FaultKind, ModelFault
+from models.llm.control import DELEGATE_TOOL, HANDOFF_TOOL, HANGUP_TOOL, TaskReport, task_report
+from models.llm.protocol import (
+    CancelGeneration,
+    Generate,
+    Generated,
+    LlmMessage,
+    TextDelta,
+    ToolCallDelta,
+)
+from supervision import Actor, ActorRef, Request, Wake, handles
+from supervision.tasks import Task
+
+FIRST_WITHIN = 3.0
+"""Seconds to the first text or tool call, not to some header."""
+
+NEXT_WITHIN = 5.0
+"""Seconds from one to the next."""
+
+GO_ON = "Your last words were cut off by a fault. Go on exactly where they end; repeat nothing."
+
+MOST_DELEGATED = 8
+"""Tasks in the background at the same time."""
+
+
+@attrs.frozen
+class GenerationOver:
+    """A model has answered for a generation."""
+
+    generation: str
+    outcome: Generated | ModelFault
+
+
+@attrs.frozen
+class ToolAdmitted:
+    """The session says whether the tool may start."""
+
+    generation: str
+    call: ToolCalled
+    admitted: bool
+
+
+@attrs.frozen
+class ToolOver:
+    """A tool has ended."""
+
+    call: str
+    output: str
+    failed: bool
+
+
+@attrs.frozen
+class TaskOver:
+    """Work in the background has ended."""
+
+    task: str
+    output: str
+    failed: bool
+
+
+AgentMessage = (
+    TakeTurn
+    | CutTurn
+    | Think
+    | Unthink
+    | TextDelta
+    | ToolCallDelta
+    | GenerationOver
+    | ToolAdmitted
+    | ToolOver
+    | TaskOver
+    | Wake
+)
+
+# -- what it tells the session ------------------------------------------------------------------
+
+
+@attrs.frozen
+class AgentHere:
+    """The agent runs (again): what it was thinking is lost."""
+
+
+@attrs.frozen
+class Token:
+    """The answer's first text is there."""
+
+    epoch: int
+
+
+@attrs.frozen
+class AnswerEnds:
+    """No more text of it comes."""
+
+    epoch: int
+
+
+@attrs.frozen
+class AdmitTool(Request[bool]):
+    """May this tool start?"""
+
+    epoch: int
+    call: str
+
+
+@attrs.frozen
+class Record:
+    """This was done, and belongs to history."""
+
+    epoch: int
+    item: Item
+
+
+@attrs.frozen
+class ChangeAgent:
+    """Another agent goes on."""
+
+    epoch: int
+    name: str
+    reason: str
+
+
+@attrs.frozen
+class WantFloor:
+    """It has something to say by itself."""
+
+    reason: str
+
+
+@attrs.frozen
+class WantEnd:
+    """It wants to end the call, once what it says is said."""
+
+    epoch: int
+    reason: str
+
+
+@attrs.frozen
+class ToolNews:
+    """For whoever looks on."""
+
+    id: str
+    name: str
+    state: str
+    detail: str = ""
+
+
+@attrs.frozen
+class ModelFailed:
+    """A model could not go on; another one is tried."""
+
+    epoch: int
+    fault: ModelFault
+    given_up: bool
+
+
+FromAgent = (
+    AgentHere
+    | Token
+    | AnswerEnds
+    | AdmitTool
+    | Record
+    | ChangeAgent
+    | WantFloor
+    | WantEnd
+    | ToolNews
+    | ModelFailed
+)
+
+
+@attrs.define(eq=False)
+class _Work:
+    """One answer being made: of a turn, of a thought, or of a task in the background."""
+
+    context: list[Item]
+    agent: str
+    epoch: int = 0
+    """0 while it is a thought, and for background tasks."""
+    turn: int = 0
+    thought: int = 0
+    task: str = ""
+    """Of background work: its id."""
+    generation: str = ""
+    model: int = 0
+    tried: frozenset[int] = frozenset()
+    said: str = ""
+    """Text of this round."""
+    all_said: str = ""
+    parked: list[ToolCallDelta] = attrs.field(factory=list)
+    """Calls of a thought: nothing is done before its turn is over."""
+    open: dict[str, ToolCalled] = attrs.field(factory=dict)
+    """Calls of this round without an answer."""
+    answers: dict[str, ToolAnswered] = attrs.field(factory=dict)
+    calls: list[ToolCalled] = attrs.field(factory=list)
+    """Of this round, in the model's order."""
+    called: int = 0
+    generating: bool = False
+    handoff: tuple[str, str] | None = None
+    told_token: bool = False
+    progress: Progress = attrs.field(factory=lambda: Progress(FIRST_WITHIN, NEXT_WITHIN))
+
+
+class Agent(Actor[AgentMessage]):
+    """Thinks for one call."""
+
+    _session: ActorRef[FromAgent]
+    _speaker: ActorRef[SpeechDelta | SpeechDone]
+
+    def __init__(self, call: str, models: tuple[str, ...], team: Team, apology: str) -> None:
+        """`call` and `models` are paths."""
+        super().__init__()
+        self._call = call
+        self._model_paths = models
+        self._models: tuple[ActorRef[LlmMessage], ...] = ()
+        self._team = team
+        self._apology = apology
+        self._chain = Chain(max(1, len(models)))
+        self._works: dict[str, _Work] = {}
+        """By the generation that is under way for them, or was last."""
+        self._turn: _Work | None = None
+        self._thought: _Work | None = None
+        self._cut_to = 0
+        self._tasks: dict[str, tuple[_Work, Task, bool]] = {}
+        """Tools that run: whose, the task, whether a cut ends it."""
+        self._generations = 0
+        self._delegated = 0
+        self.stale = 0
+        """Messages about what is over."""
+
+    def on_start(self) -> None:
+        self._session = self.system.ref(f"{self._call}/session")
+        self._speaker = self.system.ref(f"{self._call}/speaker")
+        self._models = tuple(map(self.system.ref, self._model_paths))
+        self._session.tell(AgentHere())
+
+    def __repr__(self) -> str:
+        doing = f"answering {self._turn.epoch}" if self._turn is not None else "idle"
+        return f"<Agent: {doing}, {len(self._tasks)} tools run>"
+
+    # -- turns ----------------------------------------------------------------------------
+
+    @handles
+    def on_think(self, message: Think) -> None:
+        self._end_thought()
+        context = [*message.history, UserSaid(message.text, 0, self.now, message.leg)]
+        work = _Work(context, message.agent, thought=message.number)
+        self._thought = work
+        self._generate(work)
+
+    @handles
+    def on_unthink(self, message: Unthink) -> None:
+        if self._thought is not None and self._thought.thought == message.number:
+            self._end_thought()
+
+    @handles
+    def on_turn(self, message: TakeTurn) -> None:
+        if message.epoch <= self._cut_to:
+            self.stale += 1
+            return
+        thought = self._thought
+        if thought is not None and thought.thought == message.thought:
+            self._thought = None
+            self._adopt(thought, message)
+            return
+        self._end_thought()
+        work = _Work(list(message.history), message.agent, message.epoch, message.turn)
+        self._turn = work
+        self._generate(work)
+
+    def _adopt(self, work: _Work, message: TakeTurn) -> None:
+        """The thought was right: what it holds back may be said and done now."""
+        work.context = list(message.history)
+        work.epoch, work.turn, work.thought = message.epoch, message.turn, 0
+        self._turn = work
+        if work.said:
+            said, work.said = work.said, ""
+            self._say(work, said)
+        parked, work.parked = work.parked, []
+        for call in parked:
+            self._call_tool(work, call)
+        if not work.generating:
+            self._round_may_be_over(work)
+
+    @handles
+    def on_cut(self, message: CutTurn) -> None:
+        self._cut_to = max(self._cut_to, message.epoch)
+        work = self._turn
+        if work is not None and work.epoch <= self._cut_to:
+            self._turn = None
+            self._stop(work)
+            self._arm()
+
+    def _end_thought(self) -> None:
+        work, self._thought = self._thought, None
+        if work is not None:
+            self._stop(work)
+
+    def _stop(self, work: _Work) -> None:
+        """Everything about it ends; every call it made has an answer."""
+        if work.generating:
+            self._models[work.model].tell(CancelGeneration(work.generation))
+        self._works.pop(work.generation, None)
+        work.generating = False
+        for call in list(work.open.values()):
+            task = self._tasks.get(call.id)
+            if task is not None and not task[2]:
+                continue  # it runs on; its answer is recorded when it comes
+            if task is not None:
+                del self._tasks[call.id]
+                task[1].cancel()
+            self._record(work, ToolAnswered(call.id, "cancelled", True, call.turn))
+            self._session.tell(ToolNews(call.id, call.name, "cancelled"))
+        work.open.clear()
+
+    # -- generating -----------------------------------------------------------------------
+
+    def _generate(self, work: _Work) -> None:
+        index = self._chain.pick(self.now, work.tried) if self._models else None
+        if index is None:
+            self._give_up(work)
+            return
+        self._generations += 1
+        work.generation = f"{self._call}/g{self._generations}"
+        work.model = index
+        work.generating = True
+        work.said = ""
+        self._works[work.generation] = work
+        profile = self._team.profile(work.agent)
+        context: list[Item] = list(answered(work.context))
+        if profile.instructions:
+            context.insert(0, Instruction(profile.instructions))
+        offered = self._team.offered(work.agent) if work.called < self._team.most_calls else ()
+        generation = work.generation
+        request = Generate(generation, tuple(context), self.ref, offered, work.agent)
+        self.pipe(
+            self._models[index].ask(request, timeout=math.inf),
+            to=lambda outcome: GenerationOver(generation, outcome),
+            failed=lambda error: GenerationOver(generation, _fault(error)),
+        )
+        work.progress.stop()
+        work.progress.asked(self.now)
+        self._arm()
+
+    def _work(self, generation: str) -> _Work | None:
+        work = self._works.get(generation)
+        if work is None:
+            self.stale += 1
+        return work
+
+    @handles
+    def on_text(self, message: TextDelta) -> None:
+        work = self._work(message.generation)
+        if work is None or not message.text:
+            return
+        work.progress.came(self.now, more=True)
+        self._arm()
+        if work.thought or work.task:
+            work.said += message.text
+        else:
+            self._say(work, message.text)
+
+    def _say(self, work: _Work, text: str) -> None:
+        work.said += text
+        work.all_said += text
+        if not work.told_token:
+            work.told_token = True
+            self._session.tell(Token(work.epoch))
+        self._speaker.tell(SpeechDelta(work.epoch, text))
+
+    @handles
+    def on_call(self, message: ToolCallDelta) -> None:
+        work = self._work(message.generation)
+        if work is None:
+            return
+        work.progress.came(self.now, more=True)
+        self._arm()
+        if work.thought:
+            work.parked.append(message)
+        else:
+            self._call_tool(work, message)
+
+    @handles
+    def on_generated(self, message: GenerationOver) -> None:
+        work = self._work(message.generation)
+        if work is None:
+            return
+        work.generating = False
+        work.progress.stop()
+        self._arm()
+        if isinstance(message.outcome, ModelFault):
+            self._failed(work, message.outcome)
+            return
+        self._chain.succeeded(work.model)
+        work.tried = frozenset()
+        if not work.thought:
+            self._round_may_be_over(work)
+
+    def _failed(self, work: _Work, fault: ModelFault) -> None:
+        """The next model goes on where this one stopped."""
+        self._works.pop(work.generation, None)
+        self._chain.failed(work.model, fault.kind, self.now, fault.retry_after)
+        work.tried |= {work.model}
+        given_up = self._chain.pick(self.now, work.tried) is None
+        self._session.tell(ModelFailed(work.epoch, fault, given_up))
+        if work.thought:
+            self._end_thought()  # the turn will ask again, if it comes to that
+            return
+        if work.open or work.calls:
+            if not work.open:
+                self._next_round(work)
+            return
+        if work.said and not work.task:
+            work.context += [AgentSaid(work.said, work.turn, work.agent), Instruction(GO_ON)]
+        self._generate(work)
+
+    def _give_up(self, work: _Work) -> None:
+        """Nobody answers: say so, and end the turn."""
+        if work.task:
+            self._report(work, "no model could do it", failed=True)
+        elif work.thought:
+            self._end_thought()
+        else:
+            if not work.all_said:
+                self._say(work, self._apology)
+            self._finish(work)
+
+    # -- tools ----------------------------------------------------------------------------
+
+    def _call_tool(self, work: _Work, delta: ToolCallDelta) -> None:
+        call = ToolCalled(delta.id, delta.name, delta.arguments, work.turn)
+        work.calls.append(call)
+        work.open[call.id] = call
+        work.called += 1
+        if work.task:
+            self._start_tool(work, call)
+            return
+        generation = delta.generation
+        self.pipe(
+            self._session.ask(AdmitTool(work.epoch, call.id)),
+            to=lambda admitted: ToolAdmitted(generation, call, admitted),
+            failed=lambda _error: ToolAdmitted(generation, call, False),
+        )
+
+    @handles
+    def on_admitted(self, message: ToolAdmitted) -> None:
+        work = self._works.get(message.generation)
+        if work is None or message.call.id not in work.open:
+            self.stale += 1
+            return
+        if not message.admitted:
+            del work.open[message.call.id]
+            work.calls.remove(message.call)
+            return  # the cut is on its way
+        self._record(work, message.call)
+        self._start_tool(work, message.call)
+
+    def _start_tool(self, work: _Work, call: ToolCalled) -> None:
+        try:
+            arguments = json.loads(call.arguments or "{}")
+        except ValueError:
+            arguments = None
+        self._session.tell(ToolNews(call.id, call.name, "started"))
+        if not isinstance(arguments, dict):
+            self._answer(work, call, "the arguments are not a JSON object", failed=True)
+        elif work.called > self._team.most_calls:
+            self._answer(work, call, "too many calls in one turn", failed=True)
+        elif call.name == HANDOFF_TOOL:
+            self._hand_off(work, call, arguments)
+        elif call.name == DELEGATE_TOOL:
+            self._delegate(work, call, arguments)
+        elif call.name == HANGUP_TOOL:
+            self._session.tell(
+                WantEnd(work.epoch, str(arguments.get("reason", "the agent hung up")))
+            )
+            self._answer(work, call, '{"status": "ok"}')
+        else:
+            tool = self._team.tools.get(call.name)
+            if tool is None or call.name not in self._team.profile(work.agent).tools:
+                self._answer(work, call, f"there is no tool {call.name!r}", failed=True)
+            else:
+                self._run_tool(work, call, tool, arguments)
+
+    def _run_tool(
+        self, work: _Work, call: ToolCalled, tool: TeamTool, arguments: Mapping[str, object]
+    ) -> None:
+        async def run() -> str:
+            with trio.fail_after(tool.timeout):
+                return await tool.run(arguments)
+
+        task = self.start_task(
+            run,
+            name=f"tool {call.name}",
+            to=lambda output: ToolOver(call.id, output, False),
+            failed=lambda error: ToolOver(call.id, _why(error, tool.timeout), True),
+        )
+        self._tasks[call.id] = (work, task, tool.cancellable)
+
+    @handles
+    def on_tool_over(self, message: ToolOver) -> None:
+        entry = self._tasks.pop(message.call, None)
+        if entry is None:
+            self.stale += 1
+            return
+        work = entry[0]
+        call = next(call for call in work.calls if call.id == message.call)
+        self._answer(work, call, message.output, failed=message.failed)
+
+    def _answer(self, work: _Work, call: ToolCalled, output: str, *, failed: bool = False) -> None:
+        answer = ToolAnswered(call.id, output, failed, call.turn)
+        self._record(work, answer)
+        state = "failed" if failed else "done"
+        self._session.tell(ToolNews(call.id, call.name, state))
+        if work.open.pop(call.id, None) is None:
+            return  # its turn is over; the answer is in history all the same
+        work.answers[call.id] = answer
+        self._round_may_be_over(work)
+
+    def _record(self, work: _Work, item: Item) -> None:
+        if not work.task:
+            self._session.tell(Record(work.epoch, item))
+
+    def _hand_off(self, work: _Work, call: ToolCalled, arguments: Mapping[str, object]) -> None:
+        to = str(arguments.get("agent", ""))
+        if work.task or to not in self._team.profile(work.agent).handoffs:
+            self._answer(work, call, f"there is no agent {to!r} to hand off to", failed=True)
+        elif work.handoff is not None:
+            first = work.handoff[0]
+            self._answer(work, call, f"already handed off to {first!r}", failed=True)
+        else:
+            work.handoff = (to, str(arguments.get("reason", "")))
+            self._answer(work, call, json.dumps({"status": "ok", "agent": to}))
+
+    def _delegate(self, work: _Work, call: ToolCalled, arguments: Mapping[str, object]) -> None:
+        worker, task = str(arguments.get("worker", "")), str(arguments.get("task", ""))
+        if work.task or worker not in self._team.profile(work.agent).delegates:
+            self._answer(work, call, f"there is no worker {worker!r}", failed=True)
+            return
+        if sum(1 for other in self._works.values() if other.task) >= MOST_DELEGATED:
+            self._answer(work, call, "too many tasks run already", failed=True)
+            return
+        self._delegated += 1
+        name = f"t{self._delegated}"
+        self._answer(work, call, json.dumps({"status": "started", "task": name}))
+        known = self._team.workers.get(worker)
+        if known is not None:
+            self.start_task(
+                _within(known, task),
+                name=f"task {name}",
+                to=lambda output: TaskOver(name, output, False),
+                failed=lambda error: TaskOver(name, _why(error, known.timeout), True),
+            )
+            return
+        background = _Work([UserSaid(task, work.turn)], worker, turn=work.turn, task=name)
+        self._generate(background)
+
+    def _report(self, work: _Work, output: str, *, failed: bool) -> None:
+        self._works.pop(work.generation, None)
+        self.on_task_over(TaskOver(work.task, output, failed))
+
+    @handles
+    def on_task_over(self, message: TaskOver) -> None:
+        """What came of background work is told at the next free floor."""
+        report = TaskReport(message.task, message.output, message.failed)
+        self._session.tell(Record(0, task_report(report)))
+        self._session.tell(WantFloor("delegation"))
+
+    # -- rounds ---------------------------------------------------------------------------
+
+    def _round_may_be_over(self, work: _Work) -> None:
+        if work.generating or work.open:
+            return
+        if work.calls:
+            self._next_round(work)
+        elif work.task:
+            self._report(work, work.said, failed=False)
+        else:
+            self._finish(work)
+
+    def _next_round(self, work: _Work) -> None:
+        """The model goes on with the answers to its calls, in the order in which it asked."""
+        self._works.pop(work.generation, None)
+        if work.said:
+            work.context.append(AgentSaid(work.said, work.turn, work.agent))
+        work.context += work.calls
+        work.context += [work.answers[c.id] for c in work.calls if c.id in work.answers]
+        hung_up = any(call.name == HANGUP_TOOL for call in work.calls)
+        work.calls, work.answers = [], {}
+        if work.handoff is not None:
+            work.agent, reason = work.handoff
+            work.handoff = None
+            self._session.tell(ChangeAgent(work.epoch, work.agent, reason))
+        if hung_up and work.all_said:
+            self._finish(work)  # it has said its goodbye
+        else:
+            self._generate(work)
+
+    def _finish(self, work: _Work) -> None:
+        self._works.pop(work.generation, None)
+        if self._turn is work:
+            self._turn = None
+        self._speaker.tell(SpeechDone(work.epoch))
+        self._session.tell(AnswerEnds(work.epoch))
+
+    # -- time -----------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        self.wake_at(min((w.progress.deadline for w in self._works.values()), default=math.inf))
+
+    @handles
+    def on_wake(self, message: Wake) -> None:
+        for work in [w for w in self._works.values() if self.now >= w.progress.deadline]:
+            work.progress.stop()
+            if work.generating:
+                model = self._models[work.model]
+                model.tell(CancelGeneration(work.generation))
+                work.generating = False
+                self._failed(work, ModelFault(model.path, FaultKind.TIMEOUT, "no text in time"))
+        self._arm()
+
+
+def answered(context: list[Item]) -> list[Item]:
+    """The context with an answer right after every call: models refuse anything else."""
+    answers = {item.id: item for item in context if isinstance(item, ToolAnswered)}
+    out: list[Item] = []
+    for index, item in enumerate(context):
+        if isinstance(item, ToolAnswered):
+            continue
+        out.append(item)
+        if isinstance(item, ToolCalled):
+            following = context[index + 1] if index + 1 < len(context) else None
+            if isinstance(following, ToolCalled):
+                continue
+            first = len(out) - 1
+            while first > 0 and isinstance(out[first - 1], ToolCalled):
+                first -= 1
+            calls = [call for call in out[first:] if isinstance(call, ToolCalled)]
+            out += [
+                answers.get(c.id) or ToolAnswered(c.id, "cancelled", True, c.turn) for c in calls
+            ]
+    return out
+
+
+def _fault(error: Exception) -> ModelFault:
+    return ModelFault("model", FaultKind.UNAVAILABLE, type(error).__name__)
+
+
+def _within(worker: Worker, task: str) -> Callable[[], Awaitable[str]]:
+    async def run() -> str:
+        with trio.fail_after(worker.timeout):
+            return await worker.run(task)
+
+    return run
+
+
+def _why(error: Exception, timeout: float) -> str:
+    if isinstance(error, trio.TooSlowError):
+        return f"it took longer than {timeout:g} s"
+    return f"it failed: {error}"

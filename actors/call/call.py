@@ -1,0 +1,279 @@
+"""The call: from the first leg to the last, and the history that is committed in between."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from actors.call.line import CloseLine, LegGone, TakeOver
+from actors.call.session import Began, HangUp, Leg, LegJoins, LegLeaves, Say, Standing, WhatStands
+from actors.machines.decisions import Commit, EndCall
+from models.conversation import Item
+from supervision import Actor, ActorRef, ChildSpec, Promise, Refuse, Request, Wake, handles
+from supervision.supervisor import StartChild, TerminateChild
+from transports.leg import Attach, Attached
+
+logger = logging.getLogger("troupe.call")
+
+LegSpec = Callable[[str], ChildSpec[Any]]
+"""Makes the spec of a leg's actors, from its name."""
+
+EPOCHS_PER_LIFE = 1_000_000
+"""A session that begins again numbers its utterances beyond those of the one before."""
+
+
+class CallState(enum.Enum):
+    """Where a call stands."""
+
+    RINGING = "ringing"
+    """Nobody is in it yet."""
+    ACTIVE = "active"
+    ENDED = "ended"
+
+
+@attrs.frozen
+class AddLeg(Request[Attached]):
+    """Somebody comes into the call."""
+
+    attach: Attach
+
+
+@attrs.frozen
+class LegStarted:
+    """The leg's actors run."""
+
+    leg: str
+    attach: Attach
+
+
+@attrs.frozen
+class LegFailed:
+    """The leg's actors would not start."""
+
+    leg: str
+    error: Exception
+
+
+@attrs.frozen
+class LegAttached:
+    """The leg has its wire."""
+
+    leg: str
+    attached: Attached
+
+
+@attrs.frozen
+class CallStatus:
+    """What is known of a call."""
+
+    id: str
+    state: CallState
+    history: tuple[Item, ...]
+    legs: tuple[str, ...]
+    agent: str
+    seconds: float
+
+
+@attrs.frozen
+class DescribeCall(Request[CallStatus]):
+    """How does the call stand?"""
+
+
+CallMessage = (
+    AddLeg
+    | LegStarted
+    | LegFailed
+    | LegAttached
+    | LegGone
+    | Began
+    | Commit
+    | EndCall
+    | WhatStands
+    | DescribeCall
+    | Say
+    | HangUp
+    | Wake
+)
+
+
+class Call(Actor[CallMessage]):
+    """One call's beginning, end and memory."""
+
+    def __init__(
+        self,
+        path: str,
+        agent: str,
+        leg_spec: LegSpec,
+        *,
+        max_legs: int = 10,
+        ring_for: float = 30.0,
+    ) -> None:
+        super().__init__()
+        self._base = path
+        self._id = path.rpartition("/")[2]
+        self._agent = agent
+        self._leg_spec = leg_spec
+        self._max_legs = max_legs
+        self._ring_for = ring_for
+        self._state = CallState.RINGING
+        self._history: list[Item] = []
+        self._legs: dict[str, Leg] = {}
+        self._joining: dict[str, Promise[Attached]] = {}
+        self._lives = 0
+        """Sessions there have been."""
+        self._epoch = 0
+        self._turn = 0
+        self._names = 0
+        self._began_at = 0.0
+
+    def on_start(self) -> None:
+        self._began_at = self.now
+        self.wake_at(self.now + self._ring_for)
+
+    def __repr__(self) -> str:
+        return f"<Call {self._id}: {self._state.value}, {len(self._legs)} legs>"
+
+    # -- legs -----------------------------------------------------------------------------
+
+    @handles
+    def on_add(self, message: AddLeg) -> None:
+        if self._state is CallState.ENDED:
+            raise Refuse("the call is over")
+        if len(self._legs) + len(self._joining) >= self._max_legs:
+            raise Refuse(f"the call has {self._max_legs} people already")
+        self._names += 1
+        leg = _letters(self._names)
+        self._joining[leg] = self.defer()
+        legs = self.system.ref(f"{self._base}/legs")
+        self.pipe(
+            legs.ask(StartChild(self._leg_spec(leg))),
+            to=lambda _ref: LegStarted(leg, message.attach),
+            failed=lambda error: LegFailed(leg, error),
+        )
+
+    @handles
+    def on_leg_started(self, message: LegStarted) -> None:
+        line = self.system.ref(f"{self._base}/legs/{message.leg}/line")
+        leg = message.leg
+        self.pipe(
+            line.ask(TakeOver(message.attach)),
+            to=lambda attached: LegAttached(leg, attached),
+            failed=lambda error: LegFailed(leg, error),
+        )
+
+    @handles
+    def on_leg_attached(self, message: LegAttached) -> None:
+        promise = self._joining.pop(message.leg, None)
+        if self._state is CallState.ENDED:
+            if promise is not None:
+                promise.refuse("the call is over")
+            return
+        path = f"{self._base}/legs/{message.leg}"
+        ref = self.system.ref
+        leg = Leg(
+            message.leg,
+            ref(f"{path}/outbound"),
+            ref(f"{path}/inbound"),
+            ref(f"{path}/listener"),
+            ref(f"{path}/line"),
+        )
+        self._legs[message.leg] = leg
+        if self._state is CallState.RINGING:
+            self._state = CallState.ACTIVE
+            logger.info("%s is answered by %s", self._base, self._agent)
+        self._session().tell(LegJoins(leg))
+        if promise is not None:
+            promise.resolve(message.attached)
+
+    @handles
+    def on_leg_failed(self, message: LegFailed) -> None:
+        promise = self._joining.pop(message.leg, None)
+        if promise is not None:
+            promise.refuse(f"the leg could not be set up: {message.error}")
+
+    @handles
+    def on_leg_gone(self, message: LegGone) -> None:
+        if self._legs.pop(message.leg, None) is None:
+            return
+        self._session().tell(LegLeaves(message.leg))
+        if self._legs:
+            legs = self.system.ref(f"{self._base}/legs")
+            legs.tell(TerminateChild(message.leg))
+
+    # -- the conversation -------------------------------------------------------------------
+
+    @handles
+    def on_what_stands(self, message: WhatStands) -> Standing:
+        self._lives += 1
+        self._epoch = max(self._epoch, (self._lives - 1) * EPOCHS_PER_LIFE)
+        return Standing(
+            tuple(self._history),
+            self._epoch,
+            self._turn,
+            self._agent,
+            tuple(self._legs.values()),
+            first=self._lives == 1,
+        )
+
+    @handles
+    def on_began(self, message: Began) -> None:
+        self._epoch = max(self._epoch, message.epoch)
+        self._turn, self._agent = message.turn, message.agent
+
+    @handles
+    def on_commit(self, message: Commit) -> None:
+        self._history.append(message.item)
+
+    @handles
+    def on_describe(self, message: DescribeCall) -> CallStatus:
+        return CallStatus(
+            self._id,
+            self._state,
+            tuple(self._history),
+            tuple(self._legs),
+            self._agent,
+            self.now - self._began_at,
+        )
+
+    @handles
+    def on_steer(self, message: Say | HangUp) -> None:
+        self._session().tell(message)
+
+    # -- the end ----------------------------------------------------------------------------
+
+    @handles
+    def on_end(self, message: EndCall) -> None:
+        if self._state is CallState.ENDED:
+            return
+        self._state = CallState.ENDED
+        logger.info("%s has ended: %s", self._base, message.reason)
+        for leg in self._legs.values():
+            leg.line.tell(CloseLine(message.reason))
+        self.stop()
+
+    @handles
+    def on_wake(self, message: Wake) -> None:
+        """Nobody came."""
+        if self._state is CallState.RINGING:
+            self._state = CallState.ENDED
+            self.stop()
+
+    def _session(self) -> ActorRef[LegJoins | LegLeaves | Say | HangUp]:
+        return self.system.ref(f"{self._base}/session")
+
+
+def _letters(number: int) -> str:
+    """Legs are called a, b, …, z, aa, ab, …
+
+    >>> _letters(1), _letters(27)
+    ('a', 'aa')
+    """
+    name = ""
+    while number:
+        number, rest = divmod(number - 1, 26)
+        name = chr(ord("a") + rest) + name
+    return name

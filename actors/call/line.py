@@ -1,0 +1,236 @@
+"""The line: which wire a leg has, and what happens when it is lost.
+
+Everything from the wire but sound comes here and is passed on to whom it concerns; what is shown to
+the person goes the other way. A lost wire is waited for; another one takes over with the token.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import attrs
+
+from actors.call.outbound import NewWire, OutboundMessage, TrackHere, WireGone
+from actors.machines.line import Line as Machine
+from actors.machines.line import LineState
+from models.audio import Frame
+from supervision import Actor, ActorRef, Refuse, Request, Terminated, Wake, handles
+from supervision.secret import Secret
+from transports.leg import (
+    Attach,
+    Attached,
+    Cleared,
+    CloseWire,
+    Dtmf,
+    HungUp,
+    MarkPlayed,
+    Muted,
+    Played,
+    Show,
+    ShowAgent,
+    ShowFloors,
+    ShowNotice,
+    ShowSaid,
+    ShowSpeech,
+    ShowSpoken,
+    ShowTool,
+    ShowTranscript,
+    ShowTurn,
+    Typed,
+    WireEvent,
+    WireMessage,
+)
+
+
+@attrs.frozen
+class TakeOver(Request[Attached]):
+    """A wire has come for this leg, the first one or another one."""
+
+    attach: Attach
+    token: str = ""
+    """What it showed; the first one shows none."""
+
+
+@attrs.frozen
+class CloseLine:
+    """The call is over: say so to whoever is there."""
+
+    reason: str
+
+
+LineMessage = TakeOver | TrackHere | WireEvent | Show | CloseLine | Terminated | Wake
+
+# -- what it tells the session and the call ---------------------------------------------------
+
+
+@attrs.frozen
+class LegAway:
+    """The leg's wire is lost."""
+
+    leg: str
+
+
+@attrs.frozen
+class LegBack:
+    """Another wire has taken over."""
+
+    leg: str
+
+
+@attrs.frozen
+class LegTyped:
+    """The person wrote something."""
+
+    leg: str
+    text: str
+
+
+@attrs.frozen
+class LegPressed:
+    """The person pressed a key."""
+
+    leg: str
+    digit: str
+
+
+FromLine = LegAway | LegBack | LegTyped | LegPressed
+
+
+@attrs.frozen
+class LegGone:
+    """The leg is over."""
+
+    leg: str
+    reason: str
+
+
+class Line(Actor[LineMessage]):
+    """Holds one leg's wire."""
+
+    _session: ActorRef[FromLine]
+    _owner: ActorRef[LegGone]
+
+    def __init__(self, leg: str, call: str, away_max: float) -> None:
+        """`call` is the path of the leg's call."""
+        super().__init__()
+        self._leg = leg
+        self._call = call
+        self._machine = Machine(away_max)
+        self._token = Secret(secrets.token_urlsafe(24))
+        self._wire: ActorRef[WireMessage] | None = None
+        self._attach: Attach | None = None
+        self._track: ActorRef[OutboundMessage] | None = None
+        self._reason = "the call is over"
+
+    def on_start(self) -> None:
+        self._session = self.system.ref(f"{self._call}/session")
+        self._owner = self.system.ref(f"{self._call}/call")
+        self._machine.began(self.now)
+        self.wake_at(self._machine.deadline)
+
+    def on_stop(self) -> None:
+        if self._wire is not None:
+            self._wire.tell(CloseWire(self._reason))
+
+    def __repr__(self) -> str:
+        return f"<Line {self._leg}: {self._machine.state.value}>"
+
+    # -- wires ----------------------------------------------------------------------------
+
+    @handles
+    def on_take_over(self, message: TakeOver) -> Attached:
+        resumed = self._machine.state is not LineState.WAITING
+        if resumed and Secret(message.token or "none") != self._token:
+            raise Refuse("the token is not the one of this leg")
+        old = self._wire
+        if self._machine.attached() is None:
+            raise Refuse("the leg is gone")
+        if old is not None:
+            self.unwatch(old)
+            old.tell(CloseWire("another connection has taken over"))
+        attach = message.attach
+        self._wire, self._attach = attach.wire, attach
+        self.watch(attach.wire)
+        self.wake_at(self._machine.deadline)
+        if self._track is not None:
+            self._track.tell(NewWire(attach.wire, attach.rate_out, attach.capabilities))
+        if resumed:
+            self._session.tell(LegBack(self._leg))
+        call = self._call.rpartition("/")[2]
+        token = Secret(f"{call}.{self._leg}.{self._token.reveal()}")
+        audio: ActorRef[Frame] = self.system.ref(f"{self._call}/legs/{self._leg}/inbound")
+        return Attached(call, self._leg, audio, self.ref, token, resumed)
+
+    @handles
+    def on_track(self, message: TrackHere) -> None:
+        self._track = message.track
+        attach = self._attach
+        if self._wire is not None and attach is not None:
+            # The track is new, the wire is not: what was sent before is unknown to the track.
+            message.track.tell(
+                NewWire(self._wire, attach.rate_out, attach.capabilities, fresh=False)
+            )
+
+    @handles
+    def on_terminated(self, message: Terminated) -> None:
+        if message.ref is self._wire and self._machine.lost(self._machine.wire, self.now):
+            self._wire = None
+            if self._track is not None:
+                self._track.tell(WireGone())
+            self._session.tell(LegAway(self._leg))
+            self.wake_at(self._machine.deadline)
+
+    @handles
+    def on_wake(self, message: Wake) -> None:
+        if self._machine.time_passed(self.now):
+            self._owner.tell(LegGone(self._leg, "the line was lost"))
+
+    @handles
+    def on_close(self, message: CloseLine) -> None:
+        self._reason = message.reason
+
+    # -- from the wire --------------------------------------------------------------------
+
+    @handles
+    def on_played(self, message: Played | Cleared) -> None:
+        if self._track is not None:
+            self._track.tell(message)
+
+    @handles
+    def on_mark(self, message: MarkPlayed) -> None:
+        """Positions come from `Played` and `Cleared`; wires that only have marks count by them."""
+
+    @handles
+    def on_dtmf(self, message: Dtmf) -> None:
+        self._session.tell(LegPressed(self._leg, message.digit))
+
+    @handles
+    def on_typed(self, message: Typed) -> None:
+        self._session.tell(LegTyped(self._leg, message.text))
+
+    @handles
+    def on_muted(self, message: Muted) -> None:
+        inbound: ActorRef[Muted] = self.system.ref(f"{self._call}/legs/{self._leg}/inbound")
+        inbound.tell(message)
+
+    @handles
+    def on_hung_up(self, message: HungUp) -> None:
+        if self._machine.hung_up():
+            self._owner.tell(LegGone(self._leg, message.reason or "hung up"))
+
+    # -- to the wire ----------------------------------------------------------------------
+
+    @handles(
+        ShowTranscript,
+        ShowSpeech,
+        ShowSpoken,
+        ShowSaid,
+        ShowFloors,
+        ShowTurn,
+        ShowAgent,
+        ShowTool,
+        ShowNotice,
+    )
+    def on_show(self, message: Show) -> None:
+        if self._wire is not None and self._attach is not None and self._attach.capabilities.shows:
+            self._wire.tell(message)

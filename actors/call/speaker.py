@@ -1,0 +1,494 @@
+"""The speaker: text becomes sound, piece by piece, in one voice after another if need be.
+
+Text comes in deltas, is cut into pieces (`machines/speech_text`) and asked for from the first
+healthy voice. A voice that fails or stalls in mid-piece is replaced by the next one, which goes on
+with the first word that was not spoken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+
+import attrs
+
+from actors.call.outbound import Sound, SoundEnds
+from actors.machines.decisions import CutSpeech, Utter
+from actors.machines.fallback import Chain, Progress
+from actors.machines.ledger import Ledger, Span, spans_of
+from actors.machines.speech_text import Segment, SpeechText, SpeechTextConfig
+from models.faults import FaultKind, ModelFault
+from models.tts.protocol import CancelSpeech, SpeechAudio, Synthesize, Synthesized, TtsMessage
+from models.words import Word
+from supervision import Actor, ActorRef, Request, Wake, handles
+
+FIRST_WITHIN = 1.0
+"""Seconds to the first sound of a piece."""
+
+NEXT_WITHIN = 1.0
+"""Seconds from one sound to the next, while more is due."""
+
+ASKED_AHEAD = 2
+"""Pieces that a voice is asked for at the same time."""
+
+
+@attrs.frozen
+class SpeechDelta:
+    """More text of an utterance."""
+
+    epoch: int
+    text: str
+
+
+@attrs.frozen
+class SpeechDone:
+    """No more text of the utterance comes."""
+
+    epoch: int
+
+
+@attrs.frozen
+class SpeakTo:
+    """These are the tracks to speak to, in any order."""
+
+    tracks: tuple[ActorRef[Sound | SoundEnds], ...]
+
+
+@attrs.frozen
+class PieceOver:
+    """A voice has answered for a piece."""
+
+    utterance: str
+    piece: int
+    outcome: Synthesized | ModelFault
+
+
+@attrs.frozen
+class Recalled:
+    """What was heard of an utterance, and what was not."""
+
+    heard: str
+    rest: str
+
+
+@attrs.frozen
+class Recall(Request[Recalled]):
+    """What was heard of that utterance, when it was heard up to there?"""
+
+    epoch: int
+    position: float
+
+
+SpeakerMessage = (
+    SpeechDelta | SpeechDone | Utter | CutSpeech | SpeakTo | SpeechAudio | PieceOver | Recall | Wake
+)
+
+# -- what it tells the session ------------------------------------------------------------------
+
+
+@attrs.frozen
+class PieceBegins:
+    """This stretch of the text will be spoken next."""
+
+    epoch: int
+    piece: int
+    source: str
+    spans: tuple[Span, ...]
+    filler: bool
+
+
+@attrs.frozen
+class PieceGoesOn:
+    """Another voice speaks the rest of the piece."""
+
+    epoch: int
+    piece: int
+    rest: str
+    spans: tuple[Span, ...]
+
+
+@attrs.frozen
+class PieceSounds:
+    """So many more seconds of it were handed to the tracks."""
+
+    epoch: int
+    piece: int
+    seconds: float
+    words: tuple[Word, ...]
+
+
+@attrs.frozen
+class PieceEnds:
+    """No more sound of the piece comes."""
+
+    epoch: int
+    piece: int
+
+
+@attrs.frozen
+class SpeechEnds:
+    """No more sound of the utterance comes."""
+
+    epoch: int
+
+
+@attrs.frozen
+class VoiceFailed:
+    """A voice could not go on; another one is tried."""
+
+    epoch: int
+    fault: ModelFault
+    given_up: bool
+    """There is no other one."""
+
+
+@attrs.frozen
+class SpeakerHere:
+    """The speaker runs (again): what it was speaking is lost."""
+
+
+FromSpeaker = (
+    PieceBegins | PieceGoesOn | PieceSounds | PieceEnds | SpeechEnds | VoiceFailed | SpeakerHere
+)
+
+
+@attrs.define
+class _Piece:
+    number: int
+    text: str
+    """As it is spoken."""
+    source: str
+    spans: tuple[Span, ...]
+    filler: bool = False
+    voice: int | None = None
+    """Which one was asked; None while it waits."""
+    tried: frozenset[int] = frozenset()
+    attempt: int = 0
+    seconds: float = 0.0
+    words: list[Word] = attrs.field(factory=list)
+    """That this voice told."""
+    over: bool = False
+
+
+@attrs.define
+class _Utterance:
+    epoch: int
+    text: SpeechText
+    pieces: deque[_Piece] = attrs.field(factory=deque)
+    """Not finished yet, in order."""
+    ledger: Ledger = attrs.field(factory=Ledger)
+    """What the session knows too, in case it is the session that restarts."""
+    count: int = 0
+    complete: bool = False
+    """No more text comes."""
+    announced: bool = False
+    ended: bool = False
+
+
+class Speaker(Actor[SpeakerMessage]):
+    """Speaks for one call."""
+
+    realtime = True
+
+    _session: ActorRef[FromSpeaker]
+
+    def __init__(
+        self,
+        call: str,
+        voices: tuple[str, ...],
+        text: SpeechTextConfig,
+        voice: str = "",
+        language: str = "en",
+    ) -> None:
+        """`call` and `voices` are paths."""
+        super().__init__()
+        self._call = call
+        self._voice_paths = voices
+        self._voices: tuple[ActorRef[TtsMessage], ...] = ()
+        self._text_config = text
+        self._voice = voice
+        self._language = language
+        self._chain = Chain(max(1, len(voices)))
+        self._progress = Progress(FIRST_WITHIN, NEXT_WITHIN)
+        self._tracks: tuple[ActorRef[Sound | SoundEnds], ...] = ()
+        self._utterance: _Utterance | None = None
+        self._last: _Utterance | None = None
+        """The newest one, even if it is over."""
+        self._cut_to = 0
+        """Utterances up to this one are over."""
+        self._asks = 0
+        self.stale = 0
+        """Messages about utterances that are over."""
+
+    def on_start(self) -> None:
+        self._session = self.system.ref(f"{self._call}/session")
+        self._voices = tuple(map(self.system.ref, self._voice_paths))
+        self._session.tell(SpeakerHere())
+
+    def __repr__(self) -> str:
+        utterance = self._utterance
+        doing = f"utterance {utterance.epoch}" if utterance is not None else "silent"
+        return f"<Speaker: {doing}>"
+
+    # -- text -----------------------------------------------------------------------------
+
+    @handles
+    def on_tracks(self, message: SpeakTo) -> None:
+        self._tracks = message.tracks
+
+    @handles
+    def on_delta(self, message: SpeechDelta) -> None:
+        utterance = self._at(message.epoch)
+        if utterance is not None:
+            self._cut_pieces(utterance, utterance.text.push(message.text, self.now))
+
+    @handles
+    def on_done(self, message: SpeechDone) -> None:
+        utterance = self._at(message.epoch)
+        if utterance is not None and not utterance.complete:
+            utterance.complete = True
+            self._cut_pieces(utterance, utterance.text.end())
+            self._may_end(utterance)
+
+    @handles
+    def on_utter(self, message: Utter) -> None:
+        utterance = self._at(message.epoch)
+        if utterance is None:
+            return
+        if message.filler:
+            self._add(utterance, message.text, message.text, spans_of(message.text), filler=True)
+            self._ask_ahead(utterance)
+        else:
+            self._cut_pieces(utterance, utterance.text.push(message.text, self.now))
+        if message.last:
+            self.on_done(SpeechDone(message.epoch))
+        self._arm()
+
+    @handles
+    def on_cut(self, message: CutSpeech) -> None:
+        self._cut_to = max(self._cut_to, message.epoch)
+        utterance = self._utterance
+        if utterance is not None and utterance.epoch <= self._cut_to:
+            self._utterance = None
+            for name in {
+                self._name(utterance, piece) for piece in utterance.pieces if piece.attempt
+            }:
+                for voice in self._voices:
+                    voice.tell(CancelSpeech(name))
+            self._progress.stop()
+            self._arm()
+
+    def _at(self, epoch: int) -> _Utterance | None:
+        """The utterance of this number; one that is new replaces the one before."""
+        utterance = self._utterance
+        if utterance is not None and utterance.epoch == epoch:
+            return utterance
+        if epoch <= self._cut_to or (utterance is not None and epoch < utterance.epoch):
+            self.stale += 1
+            return None
+        self._utterance = self._last = _Utterance(epoch, SpeechText(self._text_config))
+        self._progress.stop()
+        return self._utterance
+
+    def _cut_pieces(self, utterance: _Utterance, segments: Sequence[Segment]) -> None:
+        for segment in segments:
+            self._add(utterance, segment.text, segment.source, segment.spans)
+        self._ask_ahead(utterance)
+        self._arm()
+
+    def _add(
+        self,
+        utterance: _Utterance,
+        text: str,
+        source: str,
+        spans: tuple[Span, ...],
+        *,
+        filler: bool = False,
+    ) -> None:
+        piece = _Piece(utterance.count, text, source, spans, filler)
+        utterance.count += 1
+        utterance.pieces.append(piece)
+        utterance.ledger.add_piece(piece.number, source, spans)
+        self._session.tell(PieceBegins(utterance.epoch, piece.number, source, spans, filler))
+
+    # -- voices ---------------------------------------------------------------------------
+
+    def _ask_ahead(self, utterance: _Utterance) -> None:
+        """Ask for the next pieces; one voice speaks at a time."""
+        pieces = list(utterance.pieces)[:ASKED_AHEAD]
+        for index, piece in enumerate(pieces):
+            if piece.voice is not None:
+                continue
+            before = pieces[index - 1].voice if index else None
+            voice = before if before is not None else self._pick(piece)
+            if voice is None:
+                self._nobody_speaks(utterance, piece)
+                return
+            self._ask(utterance, piece, voice)
+
+    def _pick(self, piece: _Piece) -> int | None:
+        return self._chain.pick(self.now, piece.tried) if self._voices else None
+
+    def _ask(self, utterance: _Utterance, piece: _Piece, voice: int) -> None:
+        self._asks += 1
+        piece.voice, piece.attempt = voice, self._asks
+        name = self._name(utterance, piece)
+        number = piece.number
+        request = Synthesize(
+            name, number, piece.text, self.ref, self._voice, self._language, last=False
+        )
+        self.pipe(
+            self._voices[voice].ask(request, timeout=math.inf),
+            to=lambda outcome: PieceOver(name, number, outcome),
+            failed=lambda error: PieceOver(name, number, _fault(error)),
+        )
+        self._progress.asked(self.now)
+
+    def _name(self, utterance: _Utterance, piece: _Piece) -> str:
+        """The utterance as the voice knows it: another one for each voice that has a try."""
+        return f"{self._call}/{utterance.epoch}/{len(piece.tried)}"
+
+    def _find(self, name: str, number: int) -> tuple[_Utterance, _Piece] | None:
+        utterance = self._utterance
+        if utterance is not None:
+            for piece in utterance.pieces:
+                if piece.number == number and self._name(utterance, piece) == name:
+                    return utterance, piece
+        self.stale += 1
+        return None
+
+    @handles
+    def on_audio(self, message: SpeechAudio) -> None:
+        found = self._find(message.utterance, message.piece)
+        if found is None:
+            return
+        utterance, piece = found
+        seconds = len(message.pcm) / (2 * message.rate)
+        piece.seconds += seconds
+        piece.words.extend(message.words)
+        if message.pcm:
+            sound = Sound(utterance.epoch, message.pcm, message.rate)
+            for track in self._tracks:
+                track.tell(sound)
+        utterance.ledger.sounded(piece.number, seconds, message.words)
+        self._session.tell(PieceSounds(utterance.epoch, piece.number, seconds, message.words))
+        self._progress.came(self.now, more=True)
+        self._arm()
+
+    @handles
+    def on_over(self, message: PieceOver) -> None:
+        found = self._find(message.utterance, message.piece)
+        if found is None:
+            return
+        utterance, piece = found
+        if isinstance(message.outcome, ModelFault):
+            self._voice_failed(utterance, piece, message.outcome)
+            return
+        assert piece.voice is not None
+        self._chain.succeeded(piece.voice)
+        piece.over = True
+        self._end_piece(utterance, piece.number)
+        while utterance.pieces and utterance.pieces[0].over:
+            utterance.pieces.popleft()
+        more = any(later.voice is not None for later in utterance.pieces)
+        self._progress.came(self.now, more=more)
+        self._ask_ahead(utterance)
+        self._may_end(utterance)
+        self._arm()
+
+    def _voice_failed(self, utterance: _Utterance, piece: _Piece, fault: ModelFault) -> None:
+        """The next voice speaks what this one did not."""
+        assert piece.voice is not None
+        failed = piece.voice
+        self._chain.failed(failed, fault.kind, self.now, fault.retry_after)
+        for name in {self._name(utterance, later) for later in utterance.pieces if later.attempt}:
+            self._voices[failed].tell(CancelSpeech(name))
+        self._progress.stop()
+        for later in utterance.pieces:
+            if later.voice == failed:
+                self._keep_rest(utterance, later)
+                later.voice = None
+                later.tried |= {failed}
+        given_up = self._chain.pick(self.now, piece.tried) is None
+        self._session.tell(VoiceFailed(utterance.epoch, fault, given_up))
+        while utterance.pieces and not utterance.pieces[0].text.strip():
+            self._end_piece(utterance, utterance.pieces.popleft().number)
+        self._ask_ahead(utterance)
+        self._may_end(utterance)
+        self._arm()
+
+    def _keep_rest(self, utterance: _Utterance, piece: _Piece) -> None:
+        """Of a piece that is half spoken, what is left begins with the first unspoken word."""
+        if not piece.seconds:
+            return
+        spoken = sum(word.end <= piece.seconds + 1e-6 for word in piece.words)
+        if piece.words:
+            left = piece.spans[min(spoken, len(piece.spans)) :]
+        else:
+            left = piece.spans  # a voice without word times: better said twice than not at all
+        start = left[0].start if left else len(piece.source)
+        rest = piece.source[start:]
+        spans = tuple(Span(span.text, span.start - start, span.end - start) for span in left)
+        utterance.ledger.abandoned(piece.number, rest, spans)
+        self._session.tell(PieceGoesOn(utterance.epoch, piece.number, rest, spans))
+        piece.text = " ".join(span.text for span in left)
+        piece.source, piece.spans = rest, spans
+        piece.seconds, piece.words = 0.0, []
+
+    def _nobody_speaks(self, utterance: _Utterance, piece: _Piece) -> None:
+        """Every voice has failed for this piece: the rest of the utterance stays unspoken."""
+        del piece
+        for left in utterance.pieces:
+            self._end_piece(utterance, left.number)
+        utterance.pieces.clear()
+        utterance.complete = True
+        self._may_end(utterance)
+
+    def _end_piece(self, utterance: _Utterance, number: int) -> None:
+        utterance.ledger.finished(number)
+        self._session.tell(PieceEnds(utterance.epoch, number))
+
+    @handles
+    def on_recall(self, message: Recall) -> Recalled:
+        utterance = self._last
+        if utterance is None or utterance.epoch != message.epoch:
+            return Recalled("", "")
+        ledger = utterance.ledger
+        return Recalled(ledger.heard(message.position), ledger.rest(message.position))
+
+    def _may_end(self, utterance: _Utterance) -> None:
+        if utterance.complete and not utterance.pieces and not utterance.ended:
+            utterance.ended = True
+            self._progress.stop()
+            for track in self._tracks:
+                track.tell(SoundEnds(utterance.epoch))
+            self._session.tell(SpeechEnds(utterance.epoch))
+
+    # -- time -----------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        utterance = self._utterance
+        text = utterance.text.deadline if utterance is not None else math.inf
+        self.wake_at(min(text, self._progress.deadline))
+
+    @handles
+    def on_wake(self, message: Wake) -> None:
+        utterance, now = self._utterance, self.now
+        if utterance is None:
+            return
+        if now >= utterance.text.deadline:
+            self._cut_pieces(utterance, utterance.text.time_passed(now))
+        if now >= self._progress.deadline and utterance.pieces:
+            piece = utterance.pieces[0]
+            if piece.voice is not None:
+                provider = self._voices[piece.voice].path
+                fault = ModelFault(provider, FaultKind.TIMEOUT, "no sound in time")
+                self._voice_failed(utterance, piece, fault)
+                return
+            self._progress.stop()
+        self._arm()
+
+
+def _fault(error: Exception) -> ModelFault:
+    return ModelFault("voice", FaultKind.UNAVAILABLE, type(error).__name__)

@@ -1,0 +1,81 @@
+"""A call as one specification: the tree below `/calls/<id>` can be read off this page."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import attrs
+
+from actors.call.agent import Agent
+from actors.call.call import Call
+from actors.call.inbound import InboundTrack
+from actors.call.line import Line
+from actors.call.listener import Listener
+from actors.call.outbound import OutboundTrack
+from actors.call.session import Session
+from actors.call.speaker import Speaker
+from actors.call.team import Team
+from actors.machines.profiles import PROFILES, FloorConfig
+from actors.machines.speech_text import SpeechTextConfig
+from supervision import AutoShutdown, ChildSpec, DynamicSupervisor, Restart, Strategy, Supervisor
+
+
+@attrs.frozen
+class CallPlan:
+    """What every call of a node is made of. Providers are paths, in the order of preference."""
+
+    team: Team
+    vad: str
+    recognisers: tuple[str, ...]
+    voices: tuple[str, ...]
+    models: tuple[str, ...]
+    floor: FloorConfig = attrs.field(factory=FloorConfig)
+    text: SpeechTextConfig = attrs.field(factory=SpeechTextConfig)
+    phrases: tuple[str, ...] = ()
+    """What people are likely to say, for recognisers that listen for it."""
+    language: str = "en"
+    voice: str = ""
+    calls: str = "/calls"
+    """Where the calls live."""
+
+
+def call_spec(plan: CallPlan, call_id: str, agent: str = "") -> ChildSpec[Any]:
+    """A call and all that belongs to it. It ends, as a whole, when its `call` does."""
+    path = f"{plan.calls}/{call_id}"
+    first = agent or plan.team.first
+    children: list[ChildSpec[Any]] = [
+        ChildSpec(
+            "call",
+            partial(Call, path, first, partial(leg_spec, plan, path)),
+            Restart.TRANSIENT,
+            significant=True,
+        ),
+        ChildSpec("session", partial(Session, path, plan.floor)),
+        ChildSpec(
+            "speaker",
+            partial(Speaker, path, plan.voices, plan.text, plan.voice, plan.language),
+        ),
+        ChildSpec("agent", partial(Agent, path, plan.models, plan.team, plan.floor.apology)),
+        ChildSpec("legs", DynamicSupervisor),
+    ]
+    supervisor = partial(
+        Supervisor, children, Strategy.ONE_FOR_ONE, auto_shutdown=AutoShutdown.ANY_SIGNIFICANT
+    )
+    return ChildSpec(call_id, supervisor, Restart.TEMPORARY)
+
+
+def leg_spec(plan: CallPlan, call: str, leg: str) -> ChildSpec[Any]:
+    """One person's line, ears and mouthpiece. What is listed later needs what is listed before."""
+    profile = PROFILES[plan.floor.profile]
+    runs = frozenset({1, profile.confirm_windows, profile.duck_windows, profile.hold_windows})
+    children: list[ChildSpec[Any]] = [
+        ChildSpec("line", partial(Line, leg, call, plan.floor.leg_away_max)),
+        ChildSpec("outbound", partial(OutboundTrack, leg, call)),
+        ChildSpec(
+            "listener",
+            partial(Listener, leg, call, plan.recognisers, plan.phrases, plan.language),
+        ),
+        ChildSpec("inbound", partial(InboundTrack, leg, call, plan.vad, runs)),
+    ]
+    return ChildSpec(leg, partial(Supervisor, children, Strategy.ONE_FOR_ONE), Restart.TEMPORARY)

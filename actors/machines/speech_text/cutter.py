@@ -1,0 +1,304 @@
+"""Cuts streamed text into sentences and clauses. Nothing is lost: the raw segments are the text.
+
+A cut is decided by the text up to it and a few characters behind it, never by how the text was
+pushed. Each character is looked at once; a terminator waits where it stands until what follows
+tells.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from actors.machines.speech_text.languages import DETECTED_FROM, detect_language
+from actors.machines.speech_text.terminators import (
+    CLOSING,
+    SPANISH_TITLE,
+    STARTERS,
+    STRONG,
+    TITLES,
+    UNSPACED,
+    WEAK,
+    abbreviations_of,
+)
+from actors.machines.speech_text.tokens import ACRONYM_BEFORE_DOT, UNBREAKABLE
+
+LONGEST = 600
+"""Characters without any cut after which one is made at a blank."""
+_TOKEN_REACH = 200
+"""Characters on either side of a terminator in which the token it belongs to is looked for."""
+
+_WAIT = -1
+_NO_CUT = -2
+
+_BLANKS = re.compile(r"[^\S\n]*")
+_WORD = re.compile(r"[^\W\d_]*")
+_ATTACHED = re.compile(r"[\w/\\@&=#%+~-]", re.ASCII)
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+_OPENING = "([{\"'“‘«<*_¿¡"
+
+
+class _Marks:
+    """The terminators as patterns: Greek asks with `;`."""
+
+    def __init__(self, strong: str, weak: str) -> None:
+        self.strong = strong
+        self.weak = weak
+        closing = re.escape(CLOSING)
+        self.any = re.compile(f"[\n{re.escape(strong + weak)}]")
+        self.strong_run = re.compile(f"(?:[{re.escape(strong)}]{{1,64}}[{closing}]*)+")
+        self.weak_run = re.compile(f"[{re.escape(weak)}]{{1,64}}[{closing}]*") if weak else None
+        self.strong_end = re.compile(f"[{re.escape(strong)}][{closing}]*\\s*\\Z")
+
+
+class Cutter:
+    """The text stream's cuts; `Chunker` adds the clock."""
+
+    def __init__(
+        self,
+        language: str,
+        min_length: int,
+        first_min_length: int,
+        abbreviations: frozenset[str] | None,
+        strong: str = STRONG,
+        weak: str = WEAK,
+    ) -> None:
+        self._language = language
+        self._min_length = min_length
+        self._first_min_length = first_min_length
+        self._abbreviations = abbreviations
+        self._plain_marks = _Marks(strong, weak)
+        self._greek_marks = _Marks(strong + ";", weak.replace(";", ""))
+        self.reset()
+
+    def reset(self) -> None:
+        """Ready for another turn."""
+        self.buffer = ""
+        """What was pushed and not cut off yet."""
+        self._scan = 0
+        self._start = ""  # of the stream, to tell its script
+        self._cut_off = 0
+        self._at_line_start = True
+        self._first = True
+
+    def push(self, text: str) -> Sequence[str]:
+        """The raw segments that end with what is known now."""
+        self.buffer += text
+        if len(self._start) < DETECTED_FROM:
+            self._start += text[: DETECTED_FROM - len(self._start)]
+        return self._cut(final=False)
+
+    def rest(self) -> Sequence[str]:
+        """Everything that is left, cut as if the text ended here."""
+        segments = [*self._cut(final=True)]
+        if self.buffer:
+            segments.append(self._take(len(self.buffer)))
+        return segments
+
+    def idle_cut(self, min_length: int) -> Sequence[str]:
+        """What can be spoken of an unfinished sentence; nothing if that is less than `min_length`.
+
+        All of it behind a strong terminator, else up to the last blank.
+        """
+        if self._ends_strongly():
+            return self.rest()
+        end = self._last_break(len(self.buffer))
+        if end is None or len(self.buffer[:end].strip()) < min_length:
+            return []
+        return [self._take(end)]
+
+    def _ends_strongly(self) -> bool:
+        match = self._marks(len(self.buffer)).strong_end.search(self.buffer)
+        if match is None:
+            return False
+        if self.buffer[match.start()] != ".":
+            return True
+        return self._end_of_dot(match.start(), len(self.buffer), final=True) == _WAIT
+
+    def _take(self, end: int) -> str:
+        segment, self.buffer = self.buffer[:end], self.buffer[end:]
+        self._cut_off += end
+        self._scan = 0
+        if segment.strip():
+            self._first = False
+        line = segment.rpartition("\n")
+        self._at_line_start = not line[2].strip() and (bool(line[1]) or self._at_line_start)
+        return segment
+
+    def _cut(self, final: bool) -> Sequence[str]:
+        segments: list[str] = []
+        while True:
+            end = self._next_cut(final)
+            if end is None:
+                return segments
+            segments.append(self._take(end))
+
+    def _next_cut(self, final: bool) -> int | None:
+        while True:
+            match = self._marks(self._scan).any.search(self.buffer, self._scan)
+            at = len(self.buffer) if match is None else match.start()
+            if at > LONGEST or (match is not None and at == LONGEST):
+                return self._last_break(LONGEST) or self._hard_break()
+            if match is None:
+                self._scan = at
+                return None
+            end, resume = self._judged(at, final)
+            if end == _WAIT:
+                self._scan = at
+                return None
+            if end != _NO_CUT:
+                return end
+            self._scan = resume
+
+    def _marks(self, at: int) -> _Marks:
+        if self._language == "auto":
+            # Only Greek differs, and only a text with Greek letters can be Greek.
+            return self._greek_marks if self._language_at(at) == "el" else self._plain_marks
+        return self._greek_marks if self._language == "el" else self._plain_marks
+
+    def _language_at(self, at: int) -> str:
+        if self._language != "auto":
+            return self._language
+        return detect_language(self._start[: self._cut_off + at])
+
+    def _judged(self, at: int, final: bool) -> tuple[int, int]:
+        """Where the terminator at `at` cuts (or `_WAIT`, `_NO_CUT`), and where to look next."""
+        marks = self._marks(at)
+        if self.buffer[at] == "\n":
+            return self._judged_newline(at, final)
+        match = marks.strong_run.match(self.buffer, at)
+        if match is not None:
+            return self._judged_strong(at, match.end(), final), match.end()
+        assert marks.weak_run is not None
+        match = marks.weak_run.match(self.buffer, at)
+        assert match is not None
+        return self._judged_weak(at, match.end(), final), match.end()
+
+    def _judged_newline(self, at: int, final: bool) -> tuple[int, int]:
+        end = at
+        while self.buffer[end : end + 1] == "\n":
+            end += 1
+        if not self.buffer[:at].strip():
+            return _NO_CUT, end  # blank lines go with what follows them
+        if not self.buffer[end:].strip():
+            return (_NO_CUT if final else _WAIT), len(self.buffer) if final else end
+        return end, end
+
+    def _judged_strong(self, at: int, end: int, final: bool) -> int:
+        after = self._after_blanks(end)
+        if after == len(self.buffer):
+            return _NO_CUT if final else _WAIT
+        following = self.buffer[after]
+        if following == "\n":
+            return end
+        if after == end and following in self._marks(at).weak:
+            return _NO_CUT
+        if self.buffer[at:end].rstrip(CLOSING) == ".":
+            return self._end_of_dot(at, end, final)
+        return self._outside_token(at, end, final)
+
+    def _judged_weak(self, at: int, end: int, final: bool) -> int:
+        after = self._after_blanks(end)
+        if after == len(self.buffer):
+            return _NO_CUT if final else _WAIT
+        shortest = self._first_min_length if self._first else self._min_length
+        if len(self.buffer[:end].strip()) < shortest:
+            return _NO_CUT
+        marks = self._marks(at)
+        if self.buffer[after] == "\n" or self.buffer[after] in marks.strong + marks.weak:
+            return _NO_CUT
+        return self._outside_token(at, end, final)
+
+    def _after_blanks(self, at: int) -> int:
+        match = _BLANKS.match(self.buffer, at)
+        assert match is not None
+        return match.end()
+
+    def _outside_token(self, at: int, end: int, final: bool) -> int:
+        """`end`, unless the terminator stands inside an address, a number or the like."""
+        if _ATTACHED.match(self.buffer, end) is None or not self.buffer[at].isascii():
+            dash_in_number = (
+                self.buffer[at - 1 : at].isdigit() and self.buffer[end : end + 1].isdigit()
+            )
+            return _NO_CUT if dash_in_number else end
+        stop = end
+        while stop < min(len(self.buffer), end + _TOKEN_REACH) and not self.buffer[stop].isspace():
+            stop += 1
+        if stop == len(self.buffer) and stop < end + _TOKEN_REACH and not final:
+            return _WAIT
+        start = self._token_start(at)
+        for match in UNBREAKABLE.finditer(self.buffer[start:stop]):
+            if match.start() <= at - start and match.end() > end - start:
+                return _NO_CUT
+        return end
+
+    def _token_start(self, at: int) -> int:
+        start = at
+        while start > max(0, at - _TOKEN_REACH) and not self.buffer[start - 1].isspace():
+            start -= 1
+        return start
+
+    def _end_of_dot(self, at: int, end: int, final: bool) -> int:
+        """A single dot ends no sentence behind an abbreviation, an acronym or a list's number."""
+        following = self.buffer[end : end + 1]
+        if end == at + 1 and (following.isdigit() or following.islower()):
+            return _NO_CUT
+        if following and not following.isspace() and end == at + 1:
+            return self._outside_token(at, end, final)
+        start = self._token_start(at)
+        token = self.buffer[start:at].lstrip(_OPENING)
+        if token.isdigit() and self._begins_line(start):
+            return _NO_CUT
+        after = self._after_blanks(end)
+        if not self._is_abbreviation(token, at, self.buffer[after : after + 1]):
+            return end if after < len(self.buffer) else _WAIT
+        if token.casefold() in self._titles(at):
+            return _NO_CUT
+        word = _WORD.match(self.buffer, after)
+        assert word is not None
+        if word.end() == len(self.buffer) and not final:
+            return _WAIT
+        return end if word.group() in STARTERS else _NO_CUT
+
+    def _begins_line(self, at: int) -> bool:
+        before, newline, line = self.buffer[:at].rpartition("\n")
+        del before
+        return not line.strip() and (bool(newline) or self._at_line_start)
+
+    def _is_abbreviation(self, token: str, at: int, following: str) -> bool:
+        if ACRONYM_BEFORE_DOT.fullmatch(token):
+            return True
+        known = self._abbreviations
+        if known is None:
+            known = abbreviations_of(self._language_at(at))
+        folded = token.casefold()
+        if folded not in known:
+            return False
+        return folded != "no" or following.isdigit()
+
+    def _titles(self, at: int) -> frozenset[str]:
+        if self._language_at(at) in ("es", "pt"):
+            return TITLES | {SPANISH_TITLE}
+        return TITLES
+
+    def _last_break(self, limit: int) -> int | None:
+        """The last place up to `limit` at which a word ends: a blank, or a letter of a script
+        without blanks, unless it is the end.
+        """
+        for at in range(min(limit, len(self.buffer) - 1), 0, -1):
+            if self.buffer[at].isspace() and self.buffer[:at].strip():
+                return at
+            if _UNSPACED.match(self.buffer[at - 1]) and not _combines(self.buffer[at]):
+                return at
+        return None
+
+    def _hard_break(self) -> int:
+        at = LONGEST
+        while at > 1 and _combines(self.buffer[at]):
+            at -= 1
+        return at
+
+
+def _combines(character: str) -> bool:
+    return unicodedata.category(character).startswith("M") or character == "\u200d"

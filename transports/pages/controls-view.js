@@ -1,0 +1,147 @@
+// What the state of the line means for the page's words and buttons.
+
+import { find, h } from './dom.js';
+
+const KEYS = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '0', '#'];
+
+const STATES = {
+  idle: () => 'Not connected',
+  connecting: () => 'Connecting…',
+  live: (agent, call) => (agent ? `With ${agent}` : `Connected, call ${call}`),
+  away: () => 'Line lost',
+  ended: () => 'Call over',
+};
+
+/** Titles of the screen between calls, by the code of what ended the last one. */
+const ENDINGS = {
+  unauthorized: ['This line needs a token.', ''],
+  unreachable: ['Nobody picked up.', 'The server could not be reached. Is it running?'],
+  lost: ['The line is gone.', 'It could not be brought back in time. Your conversation ended.'],
+};
+
+export class ControlsView {
+  #title = find('welcome-title');
+  #text = find('welcome-text');
+
+  /** @param {object} act connect(withMicrophone), hangUp(), drop(), mute(), send(text),
+   *   press(digit) and token(text) */
+  constructor(act) {
+    find('connect').addEventListener('click', () => act.connect(true));
+    find('connect-text').addEventListener('click', () => act.connect(false));
+    find('hang-up').addEventListener('click', () => act.hangUp());
+    find('drop').addEventListener('click', () => act.drop());
+    find('mute').addEventListener('click', () => act.mute());
+    this.#wireForms(act);
+    this.#wireKeypad(act);
+    document.addEventListener('keydown', (event) => {
+      if (event.key.toLowerCase() === 'm' && !event.repeat && isCommand(event)) act.mute();
+    });
+  }
+
+  #wireForms(act) {
+    const text = find('text');
+    find('composer').addEventListener('submit', (event) => {
+      event.preventDefault();
+      const words = text.value.trim();
+      if (words !== '' && act.send(words)) text.value = '';
+    });
+    find('token-form').addEventListener('submit', (event) => {
+      event.preventDefault();
+      act.token(find('token').value.trim());
+    });
+  }
+
+  #wireKeypad(act) {
+    const keypad = find('keypad');
+    const opener = find('keypad-open');
+    opener.addEventListener('click', () => {
+      keypad.hidden = !keypad.hidden;
+      opener.setAttribute('aria-expanded', String(!keypad.hidden));
+    });
+    for (const key of KEYS) {
+      const button = h('button', { type: 'button' }, key);
+      button.addEventListener('click', () => act.press(key));
+      keypad.append(button);
+    }
+    keypad.addEventListener('keydown', (event) => {
+      if (KEYS.includes(event.key)) act.press(event.key);
+    });
+  }
+
+  /** @param {{state, reason, code, agent, call, microphone, muted, hadCall}} now */
+  draw(now) {
+    const { state } = now;
+    document.body.dataset.state = state;
+    find('state').textContent = STATES[state](now.agent, now.call);
+    find('agent').textContent = now.agent || 'Agent';
+    const live = state === 'live';
+    for (const id of ['text', 'send', 'drop', 'keypad-open']) find(id).disabled = !live;
+    find('hang-up').disabled = !['connecting', 'live', 'away'].includes(state);
+    find('mute').disabled = !now.microphone;
+    find('mute').setAttribute('aria-pressed', String(now.muted));
+    find('mute').firstChild.textContent = now.muted ? 'Muted ' : 'Mute ';
+    if (!live) this.#closeKeypad();
+    this.#welcome(now);
+  }
+
+  #closeKeypad() {
+    find('keypad').hidden = true;
+    find('keypad-open').setAttribute('aria-expanded', 'false');
+  }
+
+  #welcome({ state, reason, code, hadCall }) {
+    const welcome = find('welcome');
+    welcome.hidden = !['idle', 'ended'].includes(state);
+    find('token-form').hidden = code !== 'unauthorized';
+    find('welcome-actions').hidden = code === 'unauthorized';
+    welcome.classList.toggle('after', hadCall);
+    if (state !== 'ended') return;
+    const [title, text] = ENDINGS[code] ?? ['The call is over.', reason];
+    this.#title.textContent = title;
+    this.#text.textContent = text;
+    this.#text.hidden = text === '';
+    find('connect').textContent = 'Call again';
+    // Whoever pressed a button that is gone now should not have to look for the next one.
+    if (code === 'unauthorized') find('token').focus();
+    else if (document.activeElement === document.body) find('connect').focus();
+  }
+
+  /** Tells how long until the line comes back; null when there is nothing to tell. */
+  away(reason, wait) {
+    const note = find('away');
+    note.hidden = wait === null;
+    if (wait === null) return;
+    const words = `${reason[0].toUpperCase()}${reason.slice(1)}. Back in ${Math.ceil(wait)} s.`;
+    if (note.textContent !== words) note.textContent = words;
+  }
+}
+
+/** A key alone is a command only where nobody is writing. */
+function isCommand(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return false;
+  return !event.target.closest('input:not([type=checkbox]), select, textarea, dialog');
+}
+
+const FACTS = {
+  call: 'Call', voice: 'Voice rates', sent: 'Sent', received: 'Received', played: 'Played',
+  waiting: 'Waiting', dropped: 'Dropped by a slow network', overflow: 'Cleared, not played',
+  comings: 'Connections',
+};
+
+/** How the line does, in numbers. */
+export class FactsView {
+  #values = {};
+
+  constructor() {
+    for (const [name, label] of Object.entries(FACTS)) {
+      this.#values[name] = h('dd', {}, '–');
+      find('facts').append(h('dt', {}, label), this.#values[name]);
+    }
+  }
+
+  draw(facts) {
+    for (const [name, text] of Object.entries(facts)) {
+      if (this.#values[name].textContent !== text) this.#values[name].textContent = text;
+    }
+  }
+}
