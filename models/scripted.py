@@ -7,8 +7,8 @@ that under the `system` fixture (docs/testing.md) an hour of talk takes millisec
   resampling, and what is cut off is missing from the text letter by letter
 - `ScriptedTts` speaks it at so many seconds a word, with exact word times; `TtsPlan` holds faults
 - `ScriptedStt` understands it, with partials and delays; `SttPlan` holds faults
-- the language model is `models/llm/dialogue`, the detector for this sound the loudness engine of
-  `models/vad`
+- the language model is `models/llm/dialogue`; the detector for this sound is `LoudnessEngine` in
+  `models/vad/scripted.py`
 """
 
 from models.spoken import Listener as Listener

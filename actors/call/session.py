@@ -190,6 +190,7 @@ class Session(Actor[SessionMessage]):
         self._speaker: ActorRef[SpeakerMessage] | None = None
         self._agent: ActorRef[AgentMessage] | None = None
         self._seen: set[type] = set()
+        self._greeted = False
 
     def on_start(self) -> None:
         self._call = self.system.ref(f"{self._path_of_call}/call")
@@ -231,9 +232,9 @@ class Session(Actor[SessionMessage]):
             self._config, standing.agent, standing.history, standing.epoch, standing.turn
         )
         self._machine = machine
+        self._greeted = not standing.first
         for leg in standing.legs:
-            self._legs[leg.name] = leg
-            self._perform(machine.join(leg.name, self.now))
+            self._perform(self._join(machine, leg, self.now))
         if not standing.first:
             before = standing.epoch
             for track in self._legs.values():
@@ -241,8 +242,17 @@ class Session(Actor[SessionMessage]):
             self._tell_agent(do.CutTurn(before))
             self._tell_speaker(do.CutSpeech(before))
             self._perform(machine.takes_over(message.heard, message.rest, self.now))
-            self._tell_tracks()
+        self.wake_at(machine.deadline)
         self.unstash()
+
+    def _join(self, machine: Machine, leg: Leg, at: float) -> Sequence[Decision]:
+        self._legs[leg.name] = leg
+        self._tell_tracks()
+        decided = machine.join(leg.name, at)
+        if self._greeted:
+            return decided
+        self._greeted = True
+        return [*decided, *machine.wish("greeting", at)]
 
     # -- everything that happens --------------------------------------------------------------
 
@@ -368,12 +378,9 @@ class Session(Actor[SessionMessage]):
     ) -> Sequence[Decision]:
         match message:
             case LegJoins(leg):
-                first = not self._legs
-                self._legs[leg.name] = leg
-                self._tell_tracks()
-                decided = machine.join(leg.name, at)
-                greet = first and not machine.history
-                return [*decided, *machine.wish("greeting", at)] if greet else decided
+                if leg.name in self._legs:
+                    return ()  # the call told of it when this session asked what stands
+                return self._join(machine, leg, at)
             case LegLeaves(leg_name):
                 self._legs.pop(leg_name, None)
                 self._tell_tracks()

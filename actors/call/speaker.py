@@ -175,6 +175,8 @@ class _Piece:
 class _Utterance:
     epoch: int
     text: SpeechText
+    source: str = ""
+    """What was to be said, as it came."""
     pieces: deque[_Piece] = attrs.field(factory=deque)
     """Not finished yet, in order."""
     ledger: Ledger = attrs.field(factory=Ledger)
@@ -241,14 +243,14 @@ class Speaker(Actor[SpeakerMessage]):
     def on_delta(self, message: SpeechDelta) -> None:
         utterance = self._at(message.epoch)
         if utterance is not None:
-            self._cut_pieces(utterance, utterance.text.push(message.text, self.now))
+            self._push(utterance, message.text)
 
     @handles
     def on_done(self, message: SpeechDone) -> None:
         utterance = self._at(message.epoch)
         if utterance is not None and not utterance.complete:
             utterance.complete = True
-            self._cut_pieces(utterance, utterance.text.end())
+            self._cut_pieces(utterance, utterance.text.end(self.now))
             self._may_end(utterance)
 
     @handles
@@ -260,7 +262,7 @@ class Speaker(Actor[SpeakerMessage]):
             self._add(utterance, message.text, message.text, spans_of(message.text), filler=True)
             self._ask_ahead(utterance)
         else:
-            self._cut_pieces(utterance, utterance.text.push(message.text, self.now))
+            self._push(utterance, message.text)
         if message.last:
             self.on_done(SpeechDone(message.epoch))
         self._arm()
@@ -291,9 +293,18 @@ class Speaker(Actor[SpeakerMessage]):
         self._progress.stop()
         return self._utterance
 
+    def _push(self, utterance: _Utterance, text: str) -> None:
+        utterance.source += text
+        self._cut_pieces(utterance, utterance.text.push(text, self.now))
+
     def _cut_pieces(self, utterance: _Utterance, segments: Sequence[Segment]) -> None:
         for segment in segments:
-            self._add(utterance, segment.text, segment.source, segment.spans)
+            start, end = segment.source_start, segment.source_end
+            spans = tuple(
+                Span(word.text, word.source_start - start, word.source_end - start)
+                for word in segment.words
+            )
+            self._add(utterance, segment.text, utterance.source[start:end], spans)
         self._ask_ahead(utterance)
         self._arm()
 
@@ -423,10 +434,8 @@ class Speaker(Actor[SpeakerMessage]):
         if not piece.seconds:
             return
         spoken = sum(word.end <= piece.seconds + 1e-6 for word in piece.words)
-        if piece.words:
-            left = piece.spans[min(spoken, len(piece.spans)) :]
-        else:
-            left = piece.spans  # a voice without word times: better said twice than not at all
+        # Of a voice without word times nothing counts as spoken: better twice than not at all.
+        left = piece.spans[min(spoken, len(piece.spans)) :]
         start = left[0].start if left else len(piece.source)
         rest = piece.source[start:]
         spans = tuple(Span(span.text, span.start - start, span.end - start) for span in left)

@@ -73,7 +73,13 @@ class _Piece:
         if self.whole and position >= self.start + self.seconds - _EPSILON:
             return self.source
         count = self._spoken(position)
-        return self.source[: self.spans[count - 1].end] if count else ""
+        said = self.spans[:count]
+        if count < len(self.spans):
+            # Several spoken words may say one of the source ("two million" for "2M"): half of it
+            # is none of it.
+            unsaid = self.spans[count].start
+            said = tuple(span for span in said if span.end <= unsaid)
+        return self.source[: said[-1].end] if said else ""
 
     def _spoken(self, position: float) -> int:
         """How many spans have ended."""

@@ -21,7 +21,7 @@ class LineState(enum.Enum):
 
 @attrs.define
 class Line:
-    """One person's line. A wire is known by its number, so that an old one's end ends no new one."""
+    """One person's line. Wires are numbered, so that an old one's end ends no new one."""
 
     away_max: float = attrs.field(default=20.0, validator=gt(0))
     """Seconds a lost line is waited for; and the first one, from the start."""

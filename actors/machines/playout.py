@@ -65,7 +65,9 @@ class FarEnd:
                 return 0
             run = int((at - self._reported_at) * self.rate)
             return max(0, min(self.sent, self._reported + run))
-        return self.sent - max(0, min(self.sent, round((self._empty_at - at) * self.rate)))
+        if at >= self._empty_at:
+            return self.sent
+        return max(0, self.sent - round((self._empty_at - at) * self.rate))
 
     def cleared(self, samples: int | None, sent_since: int, at: float) -> int:
         """It has dropped what it had not played; returns what it has played in all.

@@ -37,6 +37,8 @@ Dial = Callable[[], Awaitable[trio.abc.Stream]]
 
 _RECEIVE = 64 * 1024
 _LONGEST_BODY = 16 * 1024
+_LAST_WORDS = 0.2
+"""Seconds that a server's reason for closing has to be read when sending has failed."""
 _GOODBYE = 0.5
 """Seconds to say goodbye in; then the connection is cut."""
 _WRITE = 2.0
@@ -65,7 +67,13 @@ class WebSocket:
             ProviderFault: the connection is broken, or the server takes no more bytes.
         """
         event = BytesMessage(message) if isinstance(message, bytes) else TextMessage(message)
-        await self._send(event)
+        try:
+            await self._send(event)
+        except ProviderFault as fault:
+            if fault.passing:
+                # Whoever receives may just be reading why it was closed, and then ends us.
+                await trio.sleep(_LAST_WORDS)
+            raise
 
     async def receive(self) -> str | bytes | None:
         """The next message; None when the server has closed the socket in order.

@@ -30,6 +30,7 @@ from models.stt.pocketsphinx_streams import SphinxStream, WorkerPlace, converter
 from models.stt.pocketsphinx_worker import (
     RATE,
     Forget,
+    ForgetAll,
     Hearing,
     Recognise,
     SphinxWorker,
@@ -52,9 +53,11 @@ from supervision import (
     AskTimeout,
     ChildSpec,
     DynamicSupervisor,
+    Mailbox,
     Refuse,
     Refused,
     Supervisor,
+    Terminated,
     handles,
 )
 from supervision.resilience import (
@@ -86,7 +89,7 @@ class _Ready:
     """A worker runs."""
 
     worker: WorkerPlace
-    ref: ActorRef[Recognise | Forget]
+    ref: ActorRef[Recognise | Forget | ForgetAll]
 
 
 @attrs.frozen
@@ -114,8 +117,11 @@ class _Unheard:
     error: Exception
 
 
-class PocketsphinxStt(Actor[SttMessage | _Ready | _NotReady | _Heard | _Unheard]):
+class PocketsphinxStt(Actor[SttMessage | _Ready | _NotReady | _Heard | _Unheard | Terminated]):
     """The front: spreads streams over the workers, and outlives them."""
+
+    mailbox = Mailbox(capacity=20_000)
+    """Two seconds of 200 legs: all of them speak to this one actor, 50 times a second each."""
 
     def __init__(self, config: PocketsphinxConfig) -> None:
         super().__init__()
@@ -136,6 +142,7 @@ class PocketsphinxStt(Actor[SttMessage | _Ready | _NotReady | _Heard | _Unheard]
         for number in range(self._config.workers):
             ref = self.system.find(f"{self._place}/{number}")
             if ref is not None:
+                ref.tell(ForgetAll())
                 self._workers.append(WorkerPlace(number, ref))
 
     def statistics(self) -> PocketsphinxStatistics:
@@ -182,6 +189,7 @@ class PocketsphinxStt(Actor[SttMessage | _Ready | _NotReady | _Heard | _Unheard]
         )
         self._streams[message.stream] = stream
         worker.streams.append(stream)
+        self.watch(message.to)
         return None
 
     @handles
@@ -205,6 +213,13 @@ class PocketsphinxStt(Actor[SttMessage | _Ready | _NotReady | _Heard | _Unheard]
             stream.closing = True
             stream.backlog.mark(0)
             self._send(stream)
+
+    @handles
+    def on_terminated(self, message: Terminated) -> None:
+        """Nobody listens any more, so there is nothing left to finish."""
+        for stream in tuple(self._streams.values()):
+            if stream.to is message.ref:
+                self._end(stream, StreamClosed(stream.called))
 
     def _of(self, name: str) -> SphinxStream | None:
         stream = self._streams.get(name)
@@ -231,6 +246,8 @@ class PocketsphinxStt(Actor[SttMessage | _Ready | _NotReady | _Heard | _Unheard]
             else:
                 self._breaker.cancelled(stream.permit, self.now)
         stream.over.resolve(answer)
+        if all(other.to is not stream.to for other in self._streams.values()):
+            self.unwatch(stream.to)
 
     # -- workers --------------------------------------------------------------------------
 

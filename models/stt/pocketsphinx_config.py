@@ -15,8 +15,8 @@ class PocketsphinxConfig:
     name: str = attrs.field(default="pocketsphinx", validator=min_len(1))
     """What it is called in faults."""
     workers: int = attrs.field(default=1, validator=[ge(1), le(64)])
-    """Processes, at most; each is started when all that run have streams. One needs 70 MB and 30 MB
-    more per stream with a grammar, 90 MB per stream without."""
+    """Processes, at most; each is started when all that run have streams. With a grammar one needs
+    60 MB and 30 MB more for each further stream, without one 130 MB and 100."""
     streams_per_worker: int = attrs.field(default=8, validator=[ge(1), le(100)])
     """Streams one process listens to, at most; what is more is refused as RATE_LIMITED."""
     grammar: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import numpy as np
 from models.audio.resample import Resampler
 from models.faults import ModelFault
 from models.stt.backlog import Backlog
-from models.stt.pocketsphinx_worker import RATE, Forget, Hearing, Recognise
+from models.stt.pocketsphinx_worker import RATE, Forget, ForgetAll, Hearing, Recognise
 from models.stt.protocol import StreamClosed, Transcript
 from supervision import ActorRef, Promise
 from supervision.resilience import Permit
@@ -40,7 +40,7 @@ class WorkerPlace:
     """A place for a worker process; the ref is there once it has been started."""
 
     number: int
-    ref: ActorRef[Recognise | Forget] | None = None
+    ref: ActorRef[Recognise | Forget | ForgetAll] | None = None
     streams: list[SphinxStream] = attrs.field(factory=list)
 
 

@@ -76,6 +76,11 @@ class Forget:
     stream: str
 
 
+@attrs.frozen
+class ForgetAll:
+    """All streams are over: their front was started again."""
+
+
 @attrs.define(eq=False)
 class _Utterance:
     """One stream, and what it is saying."""
@@ -91,7 +96,7 @@ class _Utterance:
     """The newest of it, for a new beginning."""
 
 
-class SphinxWorker(WorkerActor[Recognise | Forget]):
+class SphinxWorker(WorkerActor[Recognise | Forget | ForgetAll]):
     """Decodes the streams that its front gives it. Model files are opened in the worker."""
 
     def __init__(
@@ -141,6 +146,11 @@ class SphinxWorker(WorkerActor[Recognise | Forget]):
     @handles
     def on_forget(self, message: Forget) -> None:
         self._forget(message.stream)
+
+    @handles
+    def on_forget_all(self, _message: ForgetAll) -> None:
+        for stream in tuple(self._streams):
+            self._forget(stream)
 
     def _forget(self, stream: str) -> None:
         utterance = self._streams.pop(stream, None)

@@ -33,7 +33,7 @@ from models.stt.protocol import (
     SttMessage,
     Transcript,
 )
-from supervision import Actor, ActorRef, Promise, Refuse
+from supervision import Actor, ActorRef, Mailbox, Promise, Refuse, Terminated
 
 
 @attrs.frozen
@@ -169,8 +169,11 @@ class _Stream:
         )
 
 
-class ScriptedStt(Actor[SttMessage | _Due]):
+class ScriptedStt(Actor[SttMessage | _Due | Terminated]):
     """Understands `speech_pcm`; see the module."""
+
+    mailbox = Mailbox(capacity=20_000)
+    """Two seconds of 200 legs: all of them speak to this one actor, 50 times a second each."""
 
     def __init__(
         self, config: ScriptedSttConfig | None = None, plan: SttPlan | None = None
@@ -185,7 +188,9 @@ class ScriptedStt(Actor[SttMessage | _Due]):
     def statistics(self) -> SttStatistics:
         return SttStatistics(len(self._streams), self._opened, self._dropped)
 
-    def on_receive(self, message: SttMessage | _Due) -> StreamClosed | ModelFault | None:
+    def on_receive(
+        self, message: SttMessage | _Due | Terminated
+    ) -> StreamClosed | ModelFault | None:
         match message:
             case OpenStream():
                 self._open(message)
@@ -197,6 +202,8 @@ class ScriptedStt(Actor[SttMessage | _Due]):
                 self._close(message)
             case _Due(stream):
                 self._tell(stream)
+            case Terminated(ref):
+                self._left(ref)
             case _:
                 assert_never(message)
         return None
@@ -213,6 +220,7 @@ class ScriptedStt(Actor[SttMessage | _Due]):
             2 * round(self._config.partial_every * message.rate),
             self._plan.next_stream(),
         )
+        self.watch(message.to)
         self._suffer(stream)
 
     def _of(self, name: str) -> _Stream | None:
@@ -269,9 +277,7 @@ class ScriptedStt(Actor[SttMessage | _Due]):
         fault = stream.suffers(SttTrouble.FAIL)
         if fault is None:
             return False
-        del self._streams[stream.name]
-        stream.queue.clear()
-        stream.over.resolve(ModelFault(self._config.name, fault.kind, "as planned"))
+        self._end(stream, ModelFault(self._config.name, fault.kind, "as planned"))
         return True
 
     def _say(self, stream: _Stream, what: Transcript | StreamClosed, latency: float) -> None:
@@ -288,6 +294,19 @@ class ScriptedStt(Actor[SttMessage | _Due]):
         what = stream.queue.popleft()
         if isinstance(what, Transcript):
             stream.to.tell(what)
-            return
+        else:
+            self._end(stream, what)
+
+    def _end(self, stream: _Stream, answer: StreamClosed | ModelFault) -> None:
+        """The stream is over; whoever opened it is told so."""
         del self._streams[stream.name]
-        stream.over.resolve(what)
+        stream.queue.clear()
+        stream.over.resolve(answer)
+        if all(other.to is not stream.to for other in self._streams.values()):
+            self.unwatch(stream.to)
+
+    def _left(self, listener: ActorRef[Transcript]) -> None:
+        """Nobody listens any more, so there is nothing left to tell."""
+        for stream in tuple(self._streams.values()):
+            if stream.to is listener:
+                self._end(stream, StreamClosed(stream.name))

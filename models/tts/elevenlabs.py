@@ -107,6 +107,8 @@ class _Utterance:
     """There is something to send."""
     watch: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     """Its deadline is when there must be progress, or when an idle socket is closed."""
+    telling: trio.Lock = attrs.field(factory=trio.Lock)
+    """What comes from the line is told in that order, whichever task it came to."""
     well: bool = False
     """Sound has come from the connection that is open."""
 
@@ -255,7 +257,7 @@ class ElevenLabs(Provider[TtsMessage | _SocketEnded]):
 
     async def _overdue(self, utterance: _Utterance) -> ModelFault | None:
         """The time for progress is over."""
-        if not utterance.pieces:
+        if not utterance.pieces or (utterance.well and not utterance.line.waiting):
             return None
         nearly = utterance.line.settled()
         if nearly:
@@ -310,23 +312,23 @@ class ElevenLabs(Provider[TtsMessage | _SocketEnded]):
                 utterance.well = True
                 self.guard.outcome(utterance.number, None, self.now)
                 await self._tell(utterance, told)
-            if told or not utterance.line.waiting:
-                patience = self._config.stall if utterance.line.waiting else self._config.idle
+                busy = utterance.line.waiting or utterance.line.ended
+                patience = self._config.stall if busy else self._config.idle
                 utterance.watch.deadline = trio.current_time() + patience
 
     async def _tell(self, utterance: _Utterance, told: list[Sound | PieceSpoken]) -> None:
-        for what in told:
-            if not utterance.pieces:
-                return
-            piece, call = utterance.pieces[0]
-            if isinstance(what, PieceSpoken):
-                self.end_call(call, Synthesized(utterance.name, piece, what.seconds))
-            elif what.pcm or what.words:
-                with _unwatched(utterance.watch):
-                    await self.say(
-                        call,
-                        SpeechAudio(utterance.name, piece, what.pcm, self._config.rate, what.words),
-                    )
+        async with utterance.telling:
+            for what in told:
+                if not utterance.pieces:
+                    return
+                piece, call = utterance.pieces[0]
+                if isinstance(what, PieceSpoken):
+                    self.end_call(call, Synthesized(utterance.name, piece, what.seconds))
+                elif what.pcm or what.words:
+                    rate, words = self._config.rate, what.words
+                    with _unwatched(utterance.watch):
+                        sound = SpeechAudio(utterance.name, piece, what.pcm, rate, words)
+                        await self.say(call, sound)
 
     def _address(self, utterance: _Utterance) -> str:
         config = self._config

@@ -81,7 +81,7 @@ class ElevenLabsLine:
     rate: int
     _texts: deque[_Text] = attrs.field(factory=deque, init=False)
     """The pieces that are not spoken, in order."""
-    _ended: bool = attrs.field(default=False, init=False)
+    ended: bool = attrs.field(default=False, init=False)
     """`END` was sent on this connection."""
     _odd: bytes = attrs.field(default=b"", init=False)
 
@@ -102,21 +102,21 @@ class ElevenLabsLine:
 
     def connected(self) -> None:
         """A new connection: what is not spoken is asked for again."""
-        self._ended, self._odd = False, b""
+        self.ended, self._odd = False, b""
         for text in self._texts:
             text.sent, text.left, text.samples, text.word = False, text.length, 0, None
 
     def next_to_send(self) -> str | None:
         """The next message to the server; None if there is nothing to say now."""
         for text in self._texts:
-            if self._ended:
+            if self.ended:
                 return None
             if not text.sent:
                 text.sent, text.left = True, text.length
                 if text.text:
                     return orjson.dumps({"text": f"{text.text} ", "flush": True}).decode()
             if text.last:
-                self._ended = True
+                self.ended = True
                 return END
         return None
 

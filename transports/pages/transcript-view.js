@@ -30,6 +30,17 @@ export class TranscriptView {
     if (follows) this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
 
+  /** A new call: an empty page. */
+  reset() {
+    this.#list.replaceChildren();
+    this.#drawn.clear();
+    this.#announced.clear();
+  }
+
+  toEnd() {
+    this.#scroller.scrollTop = this.#scroller.scrollHeight;
+  }
+
   #add(key) {
     const element = h('li', { 'data-key': key });
     this.#drawn.set(key, element);

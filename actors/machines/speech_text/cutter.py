@@ -231,7 +231,17 @@ class Cutter:
         for match in UNBREAKABLE.finditer(self.buffer[start:stop]):
             if match.start() <= at - start and match.end() > end - start:
                 return _NO_CUT
-        return end
+        return _NO_CUT if self._inside_abbreviation(at, start, stop) else end
+
+    def _inside_abbreviation(self, at: int, start: int, stop: int) -> bool:
+        """Whether the dot at `at` is not the last one of "Ph.D" and its like."""
+        token = self.buffer[start:stop].lstrip(_OPENING).casefold()
+        inside = at - (stop - len(token))
+        return any(
+            len(word) > inside and token.startswith(word) and not token[len(word) :][:1].isalnum()
+            for word in self._known_abbreviations(at)
+            if "." in word
+        )
 
     def _token_start(self, at: int) -> int:
         start = at
@@ -269,13 +279,15 @@ class Cutter:
     def _is_abbreviation(self, token: str, at: int, following: str) -> bool:
         if ACRONYM_BEFORE_DOT.fullmatch(token):
             return True
-        known = self._abbreviations
-        if known is None:
-            known = abbreviations_of(self._language_at(at))
         folded = token.casefold()
-        if folded not in known:
+        if folded not in self._known_abbreviations(at):
             return False
         return folded != "no" or following.isdigit()
+
+    def _known_abbreviations(self, at: int) -> frozenset[str]:
+        if self._abbreviations is not None:
+            return self._abbreviations
+        return abbreviations_of(self._language_at(at))
 
     def _titles(self, at: int) -> frozenset[str]:
         if self._language_at(at) in ("es", "pt"):

@@ -20,9 +20,7 @@ _LINE_MARKS = re.compile(r"(?m)^(?:[ \t]*(?:#{1,6}[ \t]+|>[ \t]?|[-*+][ \t]+|\d{
 _LINE_MARKS_AT_END = re.compile(r"(?m)^(?:[ \t]*(?:#{1,6}|>|[-*+]))+[ \t]*\Z")
 _RULE = re.compile(r"(?m)^[ \t]*([-*_])(?:[ \t]*\1){2,}[ \t]*\n")
 _RULE_AT_END = re.compile(r"(?m)^[ \t]*([-*_])(?:[ \t]*\1){2,}[ \t]*\Z")
-_TABLE_SEPARATOR = (
-    r"(?m)^(?=[^\n]*\|)[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*)*\|?[ \t]*"
-)
+_TABLE_SEPARATOR = r"(?m)^(?=[^\n]*\|)[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*"
 _TABLE_ROW = re.compile(_TABLE_SEPARATOR + r"\n")
 _TABLE_ROW_AT_END = re.compile(_TABLE_SEPARATOR + r"\Z")
 # A blank before the pipe belongs to what was already said.

@@ -18,7 +18,7 @@ _VERSION = r"(?<![\w.])v?\d+(?:\.\d+){2,}(?:-[\w.]*\w)?(?!\w)"
 ADDRESS = re.compile("|".join((_URL, _EMAIL, _DRIVE_PATH, _SLASH_PATH, _VERSION)))
 """What the filter puts aside before any other rule."""
 
-_ACRONYM = r"(?<!\w)(?:[A-Z]\.){2,}"
+_ACRONYM = r"(?<!\w)(?:[A-Z]\.)+[A-Z](?!\w)\.?"
 _IDENTIFIER = r"(?<!\w)[a-z_]\w*(?:\.[a-z_]\w*)+"
 _DIGITS = r"\d+(?:[.,:]\d+)+"
 

@@ -128,7 +128,7 @@ def amount_rule(language: NumberLanguage, hint: str | None) -> Rule:
 _CARDINAL = re.compile(
     rf"(?<![\w.,{_SYMBOLS}])(?<![\d:.,/]-)(?P<minus>(?<![\w)\]])[-−])?(?<!\d[.,])"
     + _number(",", rf"(?P<letter>[{_LETTERS}k])")
-    + r"(?!\w|[.,]\d)"
+    + r"(?!\w|[.,–-]\d)"
 )
 
 

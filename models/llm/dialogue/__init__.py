@@ -16,3 +16,4 @@ from models.llm.dialogue.reading import read_script as read_script
 from models.llm.dialogue.script import Script as Script
 from models.llm.dialogue.state import Step as Step
 from models.llm.dialogue.tables import ScriptError as ScriptError
+from models.llm.dialogue.team import control_tools as control_tools

@@ -27,6 +27,7 @@ from models.llm.dialogue.state import (
     State,
     Step,
     arguments_of,
+    ends_with,
     escalated,
     handed_to,
     started_task,
@@ -95,7 +96,7 @@ class Dialogue:
             case AgentSaid():
                 return self._spoke(state, item)
             case ToolCalled():
-                called = Called(item.name, item.arguments, state.agent.name, state.step.rule)
+                called = Called(item.name, item.arguments, state.step.rule, state.turn)
                 return attrs.evolve(state, calls={**state.calls, item.id: called}, settled=False)
             case ToolAnswered():
                 return self._answered(state, item)
@@ -107,7 +108,13 @@ class Dialogue:
 
     def _heard(self, state: State, item: UserSaid) -> State:
         state = attrs.evolve(
-            state, heard=item.text, turn=item.turn, planned="", settled=False, handed=False
+            state,
+            heard=item.text,
+            turn=item.turn,
+            planned="",
+            spoken=False,
+            settled=False,
+            handed=False,
         )
         state = self._react(state, handoffs=True)
         rule = state.step.rule
@@ -121,11 +128,11 @@ class Dialogue:
             state = self._arrive(state, speaker)
         if item.interrupted:
             rest = unsaid(state.planned, item.text) or unsaid(state.step.text, item.text)
-            return attrs.evolve(state, interrupted=True, unsaid=rest, settled=False)
+            return attrs.evolve(state, interrupted=True, unsaid=rest, spoken=True, settled=False)
         # What was said before a tool call may be told after the tool's answer: the answer is owed.
-        told = bool(state.step.text) and state.planned.endswith(item.text.strip())
+        told = bool(state.step.text) and ends_with(state.planned, item.text)
         settled = told and not state.step.tool
-        return attrs.evolve(state, interrupted=False, settled=settled)
+        return attrs.evolve(state, interrupted=False, spoken=True, settled=settled)
 
     def _answered(self, state: State, item: ToolAnswered) -> State:
         called = state.calls.get(item.id)
@@ -135,17 +142,22 @@ class Dialogue:
             target = handed_to(self.script, called.arguments)
             if target is not None:
                 return self._arrive(attrs.evolve(state, handed=True), target)
+        late = called.turn != state.turn  # the user has said something else meanwhile
+        if late and item.failed:
+            return state
         task = started_task(item.output) if called.name == DELEGATE_TOOL else None
         if task is not None and not item.failed:
-            waiting = variant(called.rule.waiting, state.turn, state) if called.rule else None
             state = attrs.evolve(state, tasks={**state.tasks, task: called})
-            return _saying(state, Step(_with_question(state, waiting or ""), rule=called.rule))
-        return self._outcome(state, called, item.output, item.failed)
+            waiting = variant(called.rule.waiting, state.turn, state) if called.rule else None
+            step = Step(_with_question(state, waiting or ""), rule=called.rule)
+            return state if late else _saying(state, step)
+        after = self._outcome(state, called, item.output, item.failed)
+        return _also(after, state.step) if late and not state.spoken else after
 
     def _reported(self, state: State, report: TaskReport) -> State:
         called = state.tasks.get(report.task)
         if called is None:
-            called = Called(DELEGATE_TOOL, "{}", state.agent.name, None)
+            called = Called(DELEGATE_TOOL, "{}", None, state.turn)
         tasks = {id: task for id, task in state.tasks.items() if id != report.task}
         state = attrs.evolve(state, tasks=tasks, interrupted=False, unsaid="", planned="")
         return self._outcome(state, called, report.output, report.failed)
@@ -298,6 +310,12 @@ def _with_question(state: State, text: str) -> str:
         return text
     ask = state.agent.asks.get(state.pending.slot)
     return _joined(text, variant(ask.say, 0, state) or "") if ask is not None else text
+
+
+def _also(state: State, step: Step) -> State:
+    """What the agent is about to say, and then `step`, which has not had its turn yet."""
+    both = attrs.evolve(step, text=_joined(state.step.text, step.text))
+    return attrs.evolve(state, step=both, planned=both.text)
 
 
 def _joined(*texts: str) -> str:

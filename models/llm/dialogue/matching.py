@@ -34,11 +34,13 @@ class Match:
 class _Way:
     """One way through a part of a pattern, up to some word."""
 
+    start: int
+    """Where it began."""
     score: float
     slots: tuple[tuple[str, str], ...] = ()
 
     def then(self, score: float, *slots: tuple[str, str]) -> _Way:
-        return _Way(self.score + score, self.slots + slots)
+        return _Way(self.start, self.score + score, self.slots + slots)
 
 
 _Ways = dict[int, _Way]
@@ -53,18 +55,16 @@ def match(pattern: Pattern, heard: Sequence[Token]) -> Match | None:
     said = {token.word for token in heard}
     if any(needed.isdisjoint(said) for needed in pattern.needed):
         return None
+    # It may begin at any word, but what it leaves out before costs.
+    starts = {at: _Way(at, -EXTRA * _content(heard[:at])) for at in range(len(heard) + 1)}
     best: Match | None = None
-    for start in range(max(1, len(heard))):
-        before = _content(heard[:start])
-        if before > len(heard) / 2:
-            break
-        for end, way in _walk(pattern.root, heard, {start: _Way(0.0)}).items():
-            extra = before + _content(heard[end:])
-            if extra > _content(heard[start:end]):
-                continue
-            score = way.score - EXTRA * extra
-            if best is None or score > best.score:
-                best = Match(score, dict(way.slots))
+    for end, way in _walk(pattern.root, heard, starts).items():
+        after = _content(heard[end:])
+        if _content(heard[: way.start]) + after > _content(heard[way.start : end]):
+            continue
+        score = way.score - EXTRA * after
+        if best is None or score > best.score:
+            best = Match(score, dict(way.slots))
     return best
 
 

@@ -40,8 +40,9 @@ class Called:
 
     name: str
     arguments: str
-    agent: str
     rule: Rule | None
+    turn: int
+    """The user's turn that it was made in."""
 
 
 @attrs.frozen
@@ -60,8 +61,10 @@ class State:
     """Turns in a row that nothing fitted."""
     planned: str = ""
     """All that was to be said since the user's last words."""
+    spoken: bool = False
+    """The agent has spoken since."""
     settled: bool = False
-    """The agent has spoken since, and the user heard it whole."""
+    """It has said all it had to say, and the user heard it."""
     interrupted: bool = False
     """The agent was cut short, and the user has said nothing since."""
     unsaid: str = ""
@@ -121,6 +124,12 @@ def unsaid(planned: str, heard: str) -> str:
     while count and not words[count - 1].endswith((".", "!", "?")):
         count -= 1
     return " ".join(words[count:])
+
+
+def ends_with(planned: str, heard: str) -> bool:
+    """Was the end of `planned` heard?"""
+    known = [_bare(word) for word in heard.split()]
+    return bool(known) and [_bare(word) for word in planned.split()][-len(known) :] == known
 
 
 def _bare(word: str) -> str:

@@ -19,7 +19,7 @@ from models.llm.control import (
     task_started,
 )
 from models.llm.demo.tools import TOOLS, ToolRefused, find, run_tool
-from models.llm.dialogue import Dialogue, demo_script, phrases
+from models.llm.dialogue import Dialogue, control_tools, demo_script, phrases
 from models.llm.dialogue.matching import match
 from models.llm.dialogue.pattern import sentences
 from models.llm.dialogue.script import Agent, Rule
@@ -103,6 +103,13 @@ def test_everybody_can_be_reached_and_left() -> None:
         if isinstance(target := rule.call.arguments["agent"], Template)
     }
     assert {to for _, to in reached} == set(SCRIPT.agents) == {of for of, _ in reached}
+
+
+def test_everybody_is_offered_their_colleagues() -> None:
+    names = {agent: [tool.name for tool in control_tools(SCRIPT, agent)] for agent in SCRIPT.agents}
+    assert set(map(tuple, names.values())) == {(HANDOFF_TOOL, DELEGATE_TOOL, HANGUP_TOOL)}
+    handoff = json.loads(control_tools(SCRIPT, "ben")[0].parameters)
+    assert handoff["properties"]["agent"]["enum"] == ["ada", "clara"]
 
 
 def test_one_answer_is_long_enough_to_be_interrupted() -> None:

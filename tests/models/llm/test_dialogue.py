@@ -296,6 +296,24 @@ def test_the_call_ends_when_the_agent_hangs_up() -> None:
     assert json.loads(step.arguments) == {"reason": "said goodbye"}
 
 
+@pytest.mark.parametrize(
+    ("answer", "before", "after"),
+    [
+        (ToolAnswered("c", '{"price": 8, "with": [1]}'), "That is 8 for 2 small, with 1. Yes.",
+         "That is 8 for 2 small, with 1."),
+        (ToolAnswered("c", "cancelled", failed=True), "Yes.", "Are you there?"),
+    ],
+)  # fmt: skip
+def test_a_tool_that_answers_late_does_not_hide_what_the_user_said(
+    answer: ToolAnswered, before: str, after: str
+) -> None:
+    dialogue = Dialogue(SCRIPT)
+    asked: list[Item] = [UserSaid("two small pizzas", 1), ToolCalled("c", "order", "{}", 1)]
+    asked.append(UserSaid("are you open", 2))
+    assert dialogue.answer([*asked, answer]).text == before
+    assert dialogue.answer([*asked, AgentSaid("Yes.", 2, "ada"), answer]).text == after
+
+
 # -- delegation --------------------------------------------------------------------------------
 
 

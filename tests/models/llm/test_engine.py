@@ -24,7 +24,7 @@ from models.llm.protocol import (
     ToolCallDelta,
 )
 from supervision import ActorRef, StartFailed
-from supervision.testing import Probe, SystemUnderTest
+from supervision.testing import Probe, SystemUnderTest, simulate
 
 SCRIPT = read_script(
     """
@@ -247,6 +247,34 @@ async def test_a_script_that_cannot_be_used_fails_the_start(
 def test_numbers_out_of_bounds_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         DialogueConfig(**wrong)  # type: ignore[arg-type]
+
+
+async def cancel_now_and_then(system: SystemUnderTest) -> None:
+    """Generations that are cancelled at any moment end once, and then say no more."""
+    llm, out = await start(system, PACED)
+    ended: dict[str, int] = {}
+
+    async def one(number: int) -> None:
+        name = f"g{number}"
+        answer = llm.ask(generate(out, UserSaid("count", 1), name=name), timeout=math.inf)
+        await trio.sleep(0.1 * number)
+        llm.tell(CancelGeneration(name))
+        result = await answer
+        await system.settle()
+        ended[name] = len(texts(out, name))
+        assert isinstance(result, Generated if ended[name] == 6 else ModelFault)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(14):
+            nursery.start_soon(one, number)
+    await trio.sleep(5)
+    assert ended == {name: len(texts(out, name)) for name in ended}
+    assert len(ended) == 14
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_cancellation_may_come_at_any_moment(seed: int) -> None:
+    simulate(cancel_now_and_then, seed)
 
 
 def test_control_tools_name_whom_they_can_reach() -> None:

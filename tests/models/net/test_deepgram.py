@@ -82,16 +82,6 @@ class Rig:
         return [(t.text, t.flush) for t in self.probe.received if t.final]
 
 
-@pytest.fixture
-async def nursery_of_servers() -> AsyncIterator[trio.Nursery]:
-    async with trio.open_nursery() as nursery:
-        yield nursery
-        nursery.cancel_scope.cancel()
-
-
-Open = Any
-
-
 @asynccontextmanager
 async def rig(
     system: SystemUnderTest, *talks: Talk | int | None, **config: Any

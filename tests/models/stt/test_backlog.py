@@ -12,7 +12,7 @@ def sound(seconds: float, value: int = 1) -> bytes:
 
 
 def backlog(**options: float) -> Backlog:
-    return Backlog(1000, **options)  # type: ignore[arg-type]
+    return Backlog(1000, **options)
 
 
 def test_audio_goes_out_in_batches() -> None:

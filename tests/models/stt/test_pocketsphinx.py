@@ -13,7 +13,7 @@ import trio
 from models.faults import FaultKind, ModelFault
 from models.local import EngineMissing
 from models.stt.pocketsphinx import FRONT, PocketsphinxConfig, pocketsphinx_spec
-from models.stt.protocol import Flush, OpenStream, Transcript
+from models.stt.protocol import Flush, OpenStream, StreamClosed, Transcript
 from supervision import ActorCrashed, SupervisionConfig
 from supervision.faults import Fault, InjectedFault
 from supervision.resilience import BreakerConfig
@@ -22,7 +22,10 @@ from tests.models.stt.conformance import Ears, Line, Paper, SttConformance, open
 from tests.models.voices import flite, needs_flite
 
 pytest.importorskip("pocketsphinx")
-pytestmark = needs_flite
+pytestmark = [
+    needs_flite,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes by /proc"),
+]
 
 PHRASES = ("yes please", "two pizzas", "no thanks")
 
@@ -90,6 +93,34 @@ async def test_a_worker_that_dies_in_mid_sentence_costs_no_word(node: SystemUnde
     assert (await line.flush(2)).text == "yes please"
     await line.close()
     assert node.state(f"/stt/{FRONT}").statistics["replays"] >= 1
+
+
+async def test_all_streams_of_a_worker_that_dies_go_on(node: SystemUnderTest) -> None:
+    node.expect_crash("/stt/workers/0")
+    node.expect_leak("1 timers")  # the runtime's, for a process that needs no more killing
+    ears = await sphinx(node)
+    lines = [await open_line(ears, f"s-{n}") for n in range(3)]
+    for line, phrase in zip(lines, PHRASES, strict=True):
+        line.hear(flite(phrase))
+    await wait_partial(lines[2])
+    os.kill(worker_pid(), signal.SIGKILL)
+    for line, phrase in zip(lines, PHRASES, strict=True):
+        line.silence(0.2)
+        assert (await line.flush(1)).text == phrase
+        await line.close()
+
+
+async def test_a_stream_ends_with_the_actor_that_is_told(node: SystemUnderTest) -> None:
+    ears = await sphinx(node, streams_per_worker=1)
+    to = await node.spawn(Paper, [], path="/paper")
+    over = ears.ref.ask(OpenStream("s-1", 16000, to), timeout=math.inf)
+    await node.settle()
+    await node.stop("/paper")
+    assert await over == StreamClosed("s-1")
+    line = await open_line(ears, "s-2")  # there is room again
+    line.say("two pizzas")
+    assert (await line.flush(1)).text == "two pizzas"
+    await line.close()
 
 
 async def test_a_stream_that_too_many_workers_died_of_ends(node: SystemUnderTest) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -21,7 +22,7 @@ from models.stt.scripted import (
 from models.words import Word
 from supervision import ActorCrashed, ActorRef
 from supervision.testing import SystemUnderTest
-from tests.models.stt.conformance import Ears, SttConformance, open_line
+from tests.models.stt.conformance import Ears, Paper, SttConformance, open_line
 
 
 async def scripted(
@@ -147,3 +148,24 @@ async def test_its_numbers_can_be_looked_at(system: SystemUnderTest) -> None:
     await system.settle()
     assert system.state("/stt").statistics == {"open": 1, "opened": 1, "dropped": 1}
     await line.close()
+
+
+async def test_a_stream_ends_with_the_actor_that_is_told(system: SystemUnderTest) -> None:
+    ears = await scripted(system)
+    to = await system.spawn(Paper, [], path="/paper")
+    over = ears.ref.ask(OpenStream("s-1", 16000, to), timeout=math.inf)
+    await system.settle()
+    await system.stop("/paper")
+    assert await over == StreamClosed("s-1")
+    assert system.state("/stt").statistics["open"] == 0
+
+
+async def test_two_hundred_are_understood_at_once(system: SystemUnderTest) -> None:
+    ears = await scripted(system)
+    lines = [await open_line(ears, f"s-{n}") for n in range(200)]
+    for n, line in enumerate(lines):
+        line.say(f"caller {n} speaking")
+        await system.settle()
+    for n, line in enumerate(lines):
+        assert (await line.flush(1)).text == f"caller {n} speaking"
+        await line.close()

@@ -62,7 +62,8 @@ def test_whatever_it_is_told_all_words_come_once_in_order(
 ) -> None:
     times = WordTimes(text, 10)
     times.sound(sound[: len(sound) & ~1])
-    sample, words = 0, []
+    sample = 0
+    words: list[Word] = []
     for character, step, clause in events:
         sample += step
         if clause:

@@ -80,7 +80,7 @@ class Stuck(LoudnessEngine):
 
 def test_an_engine_that_does_not_come_back_is_replaced() -> None:
     release = threading.Event()
-    config = VadConfig(engine_timeout=0.03, engine_failures=2)
+    config = VadConfig(engine_timeout=0.2, engine_failures=2)
 
     async def main() -> Voice:
         async with open_system() as system:

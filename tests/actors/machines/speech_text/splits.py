@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from hypothesis import strategies as st
 
@@ -87,4 +88,4 @@ def split_texts(draw: st.DrawFn) -> Sequence[str]:
     text = draw(texts)
     cuts = draw(st.lists(st.integers(0, len(text)), max_size=30))
     bounds = [0, *sorted(cuts), len(text)]
-    return [text[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [text[a:b] for a, b in pairwise(bounds)]

@@ -64,7 +64,7 @@ def test_what_stands_before_a_fence_is_emitted_when_the_fence_opens() -> None:
     "protected",
     [
         "https://a.b/c_d_e?x=1&y=2#z",
-        "www.example.com/a_b_",
+        "www.example.com/a__b",
         "ftp://host/file~1",
         "first_last@mail.example.com",
         "/etc/app_x/conf_y.toml",

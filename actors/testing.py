@@ -1,0 +1,157 @@
+"""A whole call on virtual time, with scripted models: the test kit for agents and conversations.
+
+    async def test_it_greets(system: SystemUnderTest) -> None:
+        rig = await CallRig.open(system, replies=["Good morning."])
+        person = await rig.call()
+        await person.wait_heard(1.0)
+
+Everything between the person and the scripted models is the product: exchange, session, tracks,
+floors, loopback wire. Sound is `speech_pcm`, which spells its words, so `rig.heard(person)` is what
+the person heard, in words, and `rig.history(person)` is what the call says they heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import attrs
+
+from actors.call.call import CallStatus, DescribeCall
+from actors.call.exchange import Exchange, ExchangeConfig
+from actors.call.team import AgentProfile, Team
+from actors.call.tree import CallPlan
+from actors.machines.profiles import FloorConfig
+from models.conversation import AgentSaid, Item
+from models.llm.scripted import LlmPlan, ScriptedLlm
+from models.scripted import (
+    Listener,
+    ScriptedStt,
+    ScriptedSttConfig,
+    ScriptedTts,
+    ScriptedTtsConfig,
+    SttPlan,
+    TtsPlan,
+    speech_pcm,
+)
+from models.vad.config import VadConfig
+from models.vad.hub import vad_spec
+from supervision import ActorRef, ChildSpec, DynamicSupervisor, Supervisor, System
+from supervision.resilience import Backoff
+from transports.leg import Attach
+from transports.loopback import Loopback
+
+AGENT = "agent"
+
+
+def simple_team(name: str = AGENT) -> Team:
+    """One agent without tools."""
+    return Team(name, {name: AgentProfile(name)})
+
+
+@attrs.define(eq=False)
+class CallRig:
+    """A node's worth of call, for tests."""
+
+    system: System
+    exchange: ActorRef[Attach]
+    plan: CallPlan
+    llm: LlmPlan
+    stt: SttPlan
+    tts: TtsPlan
+
+    @classmethod
+    async def open(
+        cls,
+        system: System,
+        replies: Sequence[Any] | Callable[..., Any] = (),
+        *,
+        team: Team | None = None,
+        floor: FloorConfig | None = None,
+        stt: ScriptedSttConfig | None = None,
+        stt_plan: SttPlan | None = None,
+        tts: ScriptedTtsConfig | None = None,
+        tts_plan: TtsPlan | None = None,
+        second_voice: bool = False,
+        second_model: Sequence[Any] | None = None,
+        max_calls: int = 1000,
+    ) -> CallRig:
+        """Start models, calls and exchange in `system`.
+
+        Args:
+            replies: what the language model says, one after another (models/llm/scripted.py). The
+                first answers the call: it is the greeting.
+            second_voice: a healthy voice takes over when the first one fails.
+            second_model: the replies of a model that takes over when the first one fails.
+        """
+        llm = LlmPlan(replies)
+        stt_plan, tts_plan = stt_plan or SttPlan(), tts_plan or TtsPlan()
+        stt, tts = stt or ScriptedSttConfig(), tts or ScriptedTtsConfig()
+        patient = Backoff(base=0.01, maximum=0.1)
+        children: list[ChildSpec[Any]] = [
+            vad_spec(VadConfig(engine="loudness")),
+            ChildSpec("stt", partial(ScriptedStt, stt, stt_plan), backoff=patient),
+            ChildSpec("tts", partial(ScriptedTts, tts, tts_plan), backoff=patient),
+            ChildSpec("llm", partial(ScriptedLlm, llm), backoff=patient),
+        ]
+        voices, models = ["/models/tts"], ["/models/llm"]
+        if second_voice:
+            children.append(ChildSpec("tts-2", partial(ScriptedTts, tts, TtsPlan())))
+            voices.append("/models/tts-2")
+        if second_model is not None:
+            children.append(ChildSpec("llm-2", partial(ScriptedLlm, LlmPlan(second_model))))
+            models.append("/models/llm-2")
+        await system.start_child(ChildSpec("models", partial(Supervisor, children)))
+        plan = CallPlan(
+            team or simple_team(),
+            "/models/vad/detector",
+            ("/models/stt",),
+            tuple(voices),
+            tuple(models),
+            floor or FloorConfig(),
+        )
+        await system.start_child(ChildSpec("calls", DynamicSupervisor))
+        exchange = await system.spawn(Exchange, plan, ExchangeConfig(max_calls), path="/exchange")
+        return cls(system, exchange, plan, llm, stt_plan, tts_plan)
+
+    def person(self, **options: Any) -> Loopback:
+        """Somebody who has not called yet; options are those of `Loopback`."""
+        return Loopback(self.system, self.exchange, **options)
+
+    async def call(self, **options: Any) -> Loopback:
+        """Somebody who calls."""
+        person = self.person(**options)
+        await person.attach()
+        return person
+
+    def path(self, person: Loopback) -> str:
+        """The path of the call that this person is in."""
+        assert person.attached is not None, "this person has not called yet"
+        return f"{self.plan.calls}/{person.attached.call}"
+
+    async def status(self, person: Loopback) -> CallStatus:
+        """How that person's call stands."""
+        return await self.system.ref(f"{self.path(person)}/call").ask(DescribeCall())
+
+    async def history(self, person: Loopback) -> tuple[Item, ...]:
+        """What history says."""
+        return (await self.status(person)).history
+
+    async def said(self, person: Loopback) -> str:
+        """What history says that the agent said."""
+        items = await self.history(person)
+        return " ".join(item.text for item in items if isinstance(item, AgentSaid))
+
+
+def say(text: str, seconds_per_word: float = 0.3, rate: int = 16000) -> bytes:
+    """The sound of somebody who says this."""
+    return speech_pcm(text, rate, seconds_per_word)
+
+
+def heard_words(person: Loopback) -> str:
+    """What the person heard, as far as it was whole words."""
+    listener = Listener(person.rate_out)
+    for heard in person.heard():
+        listener.hear(heard.pcm)
+    return " ".join(word.text for word in listener.words())
