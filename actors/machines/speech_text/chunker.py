@@ -10,6 +10,7 @@ import attrs
 from attrs.validators import ge, instance_of
 
 from actors.machines.speech_text.cutter import Cutter
+from actors.machines.speech_text.indic import INDIC_CHUNKED, INDIC_IDLE, IndicCutter
 from actors.machines.speech_text.languages import language_code
 from actors.machines.speech_text.terminators import STRONG, WEAK
 
@@ -68,11 +69,28 @@ class ChunkerConfig:
     )
     """Abbreviations whose dot ends no sentence. None: the language's. Empty: none."""
 
+    indic: bool = False
+    """Whether a language of India is cut by its own rules: at sentences only, idle after 0.4
+    seconds. The settings above then do not matter."""
+
     strong: str = attrs.field(default=STRONG, validator=_letters)
     """Characters that end a sentence (a newline always does)."""
 
     weak: str = attrs.field(default=WEAK, validator=_letters)
     """Characters that end a clause."""
+
+
+def _cutter(config: ChunkerConfig) -> Cutter:
+    if config.indic and config.language in INDIC_CHUNKED:
+        return IndicCutter(config.language)
+    return Cutter(
+        config.language,
+        config.min_sentence_len,
+        config.first_min_len,
+        config.abbreviations,
+        config.strong,
+        config.weak,
+    )
 
 
 class RawChunker:
@@ -82,22 +100,19 @@ class RawChunker:
         self.config = ChunkerConfig() if config is None else config
         self.deadline = inf
         """When `time_passed` is next worth calling; `inf` while nothing waits."""
-        self._cutter = Cutter(
-            self.config.language,
-            self.config.min_sentence_len,
-            self.config.first_min_len,
-            self.config.abbreviations,
-            self.config.strong,
-            self.config.weak,
-        )
+        self._cutter = _cutter(self.config)
+        self._idle = max(self.config.idle, SHORTEST_IDLE)
+        self._idle_min_len = self.config.idle_min_len
+        if isinstance(self._cutter, IndicCutter):
+            self._idle, self._idle_min_len = max(self.config.idle, INDIC_IDLE), 1
 
     def push(self, text: str, at: float) -> Sequence[str]:
         """New text at time `at`. The segments that are complete; the last one always waits."""
         if not text:
             return []
         segments = self._cutter.push(text)
-        worth_it = len(self._cutter.buffer) >= self.config.idle_min_len
-        self.deadline = at + max(self.config.idle, SHORTEST_IDLE) if worth_it else inf
+        worth_it = len(self._cutter.buffer) >= self._idle_min_len
+        self.deadline = at + self._idle if worth_it else inf
         return segments
 
     def time_passed(self, at: float) -> Sequence[str]:
@@ -105,7 +120,7 @@ class RawChunker:
         if at < self.deadline:
             return []
         self.deadline = inf
-        return self._cutter.idle_cut(self.config.idle_min_len)
+        return self._cutter.idle_cut(self._idle_min_len)
 
     def flush(self) -> Sequence[str]:
         """All that waits."""

@@ -29,8 +29,10 @@ LONGEST = 600
 _TOKEN_REACH = 200
 """Characters on either side of a terminator in which the token it belongs to is looked for."""
 
-_WAIT = -1
-_NO_CUT = -2
+WAIT = -1
+"""The verdict on a terminator that only more text can judge."""
+NO_CUT = -2
+"""The verdict on a terminator that ends nothing."""
 
 _BLANKS = re.compile(r"[^\S\n]*")
 _WORD = re.compile(r"[^\W\d_]*")
@@ -114,7 +116,7 @@ class Cutter:
             return False
         if self.buffer[match.start()] != ".":
             return True
-        return self._end_of_dot(match.start(), len(self.buffer), final=True) == _WAIT
+        return self._end_of_dot(match.start(), len(self.buffer), final=True) == WAIT
 
     def _take(self, end: int) -> str:
         segment, self.buffer = self.buffer[:end], self.buffer[end:]
@@ -144,10 +146,10 @@ class Cutter:
                 self._scan = at
                 return None
             end, resume = self._judged(at, final)
-            if end == _WAIT:
+            if end == WAIT:
                 self._scan = at
                 return None
-            if end != _NO_CUT:
+            if end != NO_CUT:
                 return end
             self._scan = resume
 
@@ -163,7 +165,7 @@ class Cutter:
         return detect_language(self._start[: self._cut_off + at])
 
     def _judged(self, at: int, final: bool) -> tuple[int, int]:
-        """Where the terminator at `at` cuts (or `_WAIT`, `_NO_CUT`), and where to look next."""
+        """Where the terminator at `at` cuts (or `WAIT`, `NO_CUT`), and where to look next."""
         marks = self._marks(at)
         if self.buffer[at] == "\n":
             return self._judged_newline(at, final)
@@ -180,20 +182,20 @@ class Cutter:
         while self.buffer[end : end + 1] == "\n":
             end += 1
         if not self.buffer[:at].strip():
-            return _NO_CUT, end  # blank lines go with what follows them
+            return NO_CUT, end  # blank lines go with what follows them
         if not self.buffer[end:].strip():
-            return (_NO_CUT if final else _WAIT), len(self.buffer) if final else end
+            return (NO_CUT if final else WAIT), len(self.buffer) if final else end
         return end, end
 
     def _judged_strong(self, at: int, end: int, final: bool) -> int:
         after = self._after_blanks(end)
         if after == len(self.buffer):
-            return _NO_CUT if final else _WAIT
+            return NO_CUT if final else WAIT
         following = self.buffer[after]
         if following == "\n":
             return end
         if after == end and following in self._marks(at).weak:
-            return _NO_CUT
+            return NO_CUT
         if self.buffer[at:end].rstrip(CLOSING) == ".":
             return self._end_of_dot(at, end, final)
         return self._outside_token(at, end, final)
@@ -201,13 +203,13 @@ class Cutter:
     def _judged_weak(self, at: int, end: int, final: bool) -> int:
         after = self._after_blanks(end)
         if after == len(self.buffer):
-            return _NO_CUT if final else _WAIT
+            return NO_CUT if final else WAIT
         shortest = self._first_min_length if self._first else self._min_length
         if len(self.buffer[:end].strip()) < shortest:
-            return _NO_CUT
+            return NO_CUT
         marks = self._marks(at)
         if self.buffer[after] == "\n" or self.buffer[after] in marks.strong + marks.weak:
-            return _NO_CUT
+            return NO_CUT
         return self._outside_token(at, end, final)
 
     def _after_blanks(self, at: int) -> int:
@@ -221,17 +223,17 @@ class Cutter:
             dash_in_number = (
                 self.buffer[at - 1 : at].isdigit() and self.buffer[end : end + 1].isdigit()
             )
-            return _NO_CUT if dash_in_number else end
+            return NO_CUT if dash_in_number else end
         stop = end
         while stop < min(len(self.buffer), end + _TOKEN_REACH) and not self.buffer[stop].isspace():
             stop += 1
         if stop == len(self.buffer) and stop < end + _TOKEN_REACH and not final:
-            return _WAIT
+            return WAIT
         start = self._token_start(at)
         for match in UNBREAKABLE.finditer(self.buffer[start:stop]):
             if match.start() <= at - start and match.end() > end - start:
-                return _NO_CUT
-        return _NO_CUT if self._inside_abbreviation(at, start, stop) else end
+                return NO_CUT
+        return NO_CUT if self._inside_abbreviation(at, start, stop) else end
 
     def _inside_abbreviation(self, at: int, start: int, stop: int) -> bool:
         """Whether the dot at `at` is not the last one of "Ph.D" and its like."""
@@ -253,23 +255,23 @@ class Cutter:
         """A single dot ends no sentence behind an abbreviation, an acronym or a list's number."""
         following = self.buffer[end : end + 1]
         if end == at + 1 and (following.isdigit() or following.islower()):
-            return _NO_CUT
+            return NO_CUT
         if following and not following.isspace() and end == at + 1:
             return self._outside_token(at, end, final)
         start = self._token_start(at)
         token = self.buffer[start:at].lstrip(_OPENING)
         if token.isdigit() and self._begins_line(start):
-            return _NO_CUT
+            return NO_CUT
         after = self._after_blanks(end)
         if not self._is_abbreviation(token, at, self.buffer[after : after + 1]):
-            return end if after < len(self.buffer) else _WAIT
+            return end if after < len(self.buffer) else WAIT
         if token.casefold() in self._titles(at):
-            return _NO_CUT
+            return NO_CUT
         word = _WORD.match(self.buffer, after)
         assert word is not None
         if word.end() == len(self.buffer) and not final:
-            return _WAIT
-        return end if word.group() in STARTERS else _NO_CUT
+            return WAIT
+        return end if word.group() in STARTERS else NO_CUT
 
     def _begins_line(self, at: int) -> bool:
         before, newline, line = self.buffer[:at].rpartition("\n")

@@ -106,6 +106,7 @@ async def test_the_options_are_in_the_address_and_the_key_is_not(system: SystemU
         over = r.open()
         r.stt.tell(CloseStream("s-1"))
         assert await over == StreamClosed("s-1")
+        await system.settle()
         assert dict(parse_qsl(urlsplit(r.server.targets[0]).query)) == {
             "model": "nova-2",
             "language": "en",
@@ -129,6 +130,7 @@ async def test_silence_is_bridged_by_keep_alives(system: SystemUnderTest) -> Non
         await trio.sleep(16)
         r.stt.tell(CloseStream("s-1"))
         assert await over == StreamClosed("s-1")
+        await system.settle()
         assert connections[0].got == ["KeepAlive"] * 3 + ["CloseStream"]
 
 
@@ -142,6 +144,7 @@ async def test_a_cut_loses_no_word_and_doubles_none(system: SystemUnderTest, cut
         await trio.sleep(1)
         r.stt.tell(CloseStream("s-1"))
         assert await over == StreamClosed("s-1")
+        await system.settle()
         assert " ".join(text for text, _ in r.finals).split() == " ".join(PHRASES).split()
         assert [number for _, number in r.finals if number] == [1]
         assert r.actor.statistics().retries == 1
@@ -161,6 +164,7 @@ async def test_words_that_were_final_before_a_cut_are_not_told_again(
         await trio.sleep(0.5)
         r.stt.tell(CloseStream("s-1"))
         assert await over == StreamClosed("s-1")
+        await system.settle()
         assert r.finals == [("yes please", 1), ("two pizzas", 2)]
         second = next(t for t in r.probe.received if t.flush == 2)
         assert second.words[0].start == pytest.approx(0.5, abs=0.01)
@@ -194,6 +198,7 @@ async def test_an_unanswered_flush_is_answered_with_what_was_understood(
         await r.speak(say("two pizzas"))
         r.stt.tell(CloseStream("s-1"))
         assert await over == StreamClosed("s-1")
+        await system.settle()
         assert r.finals == [("yes please", 1), ("two pizzas", 0)]
         assert system.now > at
 
@@ -266,6 +271,7 @@ async def test_audio_that_nobody_takes_is_dropped_oldest_first(system: SystemUnd
         await trio.sleep(1)
         r.stt.tell(CloseStream("s-1"))
         assert await over == StreamClosed("s-1")
+        await system.settle()
         assert " ".join(text for text, _ in r.finals) == "two pizzas no thanks"
         final = next(t for t in r.probe.received if t.final)
         assert final.words[0].start == pytest.approx(0.5, abs=0.01)

@@ -65,7 +65,9 @@ class Rig:
     async def generate(self, name: str = "g-1", **more: Any) -> Generated | ModelFault:
         with trio.fail_after(10):
             request = Generate(name, CONTEXT, self.probe.ref, **more)
-            return await self.llm.ask(request, timeout=math.inf)
+            answer = await self.llm.ask(request, timeout=math.inf)
+            await self.system.settle()  # an answer may overtake what was told to another actor
+            return answer
 
     async def fault(self) -> ModelFault:
         answer = await self.generate()
