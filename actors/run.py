@@ -14,7 +14,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -26,12 +27,20 @@ from actors.config import TroupeConfig
 from actors.interpreter import Collector, share_among_threads
 from actors.last_deadline import LastDeadline
 from actors.service_manager import ServiceManager
-from supervision import ChildSpec, NodeFailed, StuckTask, SupervisionError, System, open_system
+from supervision import (
+    ChildSpec,
+    NodeFailed,
+    StuckTask,
+    SupervisionError,
+    Supervisor,
+    System,
+    open_system,
+)
 from supervision.crashes import write_crash_dump
 
 logger = logging.getLogger("troupe.node")
 
-Compose = Callable[[TroupeConfig], ChildSpec[Any]]
+Compose = Callable[[TroupeConfig], Sequence[ChildSpec[Any]]]
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -120,11 +129,14 @@ class NodeProcess:
         self._heed_signals()  # one may have come before there was a token
         trio.lowlevel.spawn_system_task(self._keep_house)
         node = self._config.node
-        async with open_system(self._config.supervision, name=node.name) as system:
+        root = partial(Supervisor, ())
+        async with open_system(self._config.supervision, name=node.name, root=root) as system:
             self._system = system
             try:
                 with self._up:
-                    await system.start_child(self._compose(self._config))
+                    # Not as the root's own children: a stop may come while one of them starts.
+                    for child in self._compose(self._config):
+                        await system.start_child(child)
                     self._has_started()
                     await trio.sleep_forever()
             finally:

@@ -199,12 +199,13 @@ class System(LookingInside):
 class _Root:
     """Starts the root supervisor, and stops it once."""
 
-    def __init__(self, node: Node, fail: Callable[[], None]) -> None:
+    def __init__(
+        self, node: Node, fail: Callable[[], None], root: Callable[[], Actor[Any]] | None
+    ) -> None:
         self._node = node
         self._fail = fail
-        spec: ChildSpec[Any] = ChildSpec(
-            "root", partial(DynamicSupervisor, exhausted=Exhausted.ESCALATE), shutdown="infinity"
-        )
+        start = root or partial(DynamicSupervisor, exhausted=Exhausted.ESCALATE)
+        spec: ChildSpec[Any] = ChildSpec("root", start, shutdown="infinity")
         self.cell = Cell(node, "/", spec, None)
         self.started = trio.Event()
         self.ended = trio.Event()
@@ -305,11 +306,15 @@ def open_system(
     dispatcher: Callable[[Node], Dispatcher] = Dispatcher,
     inline: bool = False,
     watchdog: bool = True,
+    root: Callable[[], Actor[Any]] | None = None,
 ) -> AbstractAsyncContextManager[System]:
     """A running actor system; leaving the block stops every actor in it, in order.
 
     Args:
         config: bounds and defaults; see `SupervisionConfig`.
+        root: makes the supervisor at the root, `/`, whose children then run when the block begins.
+            Without one it is a dynamic supervisor without children, and gives up with the first
+            child that does.
         name: what the node is called in logs and reports.
         seed: for the jitter of back-offs, where a run must be repeatable.
         dispatcher: who runs the handlers; simulations bring their own.
@@ -327,19 +332,21 @@ def open_system(
         node.watched = watchdog and not inline
         return node
 
-    return _OutOfReach(_open(make_node, dispatcher))
+    return _OutOfReach(_open(make_node, dispatcher, root))
 
 
 @asynccontextmanager
 async def _open(
-    make_node: Callable[[], Node], make_dispatcher: Callable[[Node], Dispatcher]
+    make_node: Callable[[], Node],
+    make_dispatcher: Callable[[Node], Dispatcher],
+    make_root: Callable[[], Actor[Any]] | None,
 ) -> AsyncIterator[System]:
     node = make_node()
     failed: BaseException | None = None
     root: _Root | None = None
     try:
         async with trio.open_nursery(strict_exception_groups=True) as nursery:
-            root = _Root(node, nursery.cancel_scope.cancel)
+            root = _Root(node, nursery.cancel_scope.cancel, make_root)
             # Not `nursery.start`: cancelled meanwhile, it would wait for a task that is shielded.
             nursery.start_soon(_run, node, make_dispatcher(node), root)
             interrupt = await _wait_whatever_comes(root.started, root.cut_off)

@@ -18,7 +18,7 @@ import trio
 
 import actors.run
 from actors.config import NodeConfig, TroupeConfig
-from supervision import Actor, ChildSpec, Strategy, SupervisionConfig, Supervisor
+from supervision import Actor, ChildSpec, SupervisionConfig
 from supervision.blocking import BlockingActor
 
 
@@ -163,12 +163,11 @@ NODES: dict[str, Sequence[type[Actor[Any]]]] = {
 NEVER_ENDING = ("spinning", "shielding", "with-thread")
 
 
-def troupe(kinds: Sequence[type[Actor[Any]]], shutdown: float) -> ChildSpec[Any]:
-    children: list[ChildSpec[Any]] = [
+def troupe(kinds: Sequence[type[Actor[Any]]], shutdown: float) -> Sequence[ChildSpec[Any]]:
+    return [
         ChildSpec(name, partial(kind, name), shutdown=shutdown)
         for name, kind in zip(("first", "second", "third"), kinds, strict=False)
     ]
-    return ChildSpec("troupe", partial(Supervisor, children, Strategy.REST_FOR_ONE))
 
 
 if __name__ == "__main__":

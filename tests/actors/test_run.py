@@ -157,8 +157,8 @@ def test_a_second_signal_cuts_off_at_once(number: signal.Signals, tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "begins", "named"),
     [
-        ("spinning", "second spins", "/troupe/second in a handler that does not return"),
-        ("shielding", "second holds out", "/troupe/second task 'holding out'"),
+        ("spinning", "second spins", "/second in a handler that does not return"),
+        ("shielding", "second holds out", "/second task 'holding out'"),
         ("with-thread", "is running", "thread 'forgotten'"),
     ],
 )
@@ -191,7 +191,7 @@ def test_a_thread_that_never_comes_back_is_left_behind_by_name(tmp_path: Path) -
         process.send(signal.SIGTERM)
         code, err = process.rest()
         assert code == ExitCode.LEFT_BEHIND
-        assert "/troupe/second" in err
+        assert "/second" in err
         assert process.said[-1] == "first stops"
         assert len(dumps(tmp_path)) == 1
 
@@ -224,7 +224,7 @@ def test_a_node_that_cannot_start_says_why(tmp_path: Path) -> None:
     with node("unstartable", tmp_path) as process:
         code, err = process.rest()
         assert code == ExitCode.FAILED
-        assert "troupe: node unstartable failed: /troupe could not be started" in err
+        assert "troupe: node unstartable failed: /second could not be started" in err
         assert "no such device" in err
         assert len(dumps(tmp_path)) == 1
         assert "is running" not in "".join(process.said)

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 from attrs.validators import ge, instance_of
 
+from actors.machines.speech_text.custom_cutter import CustomCutter, Segmenter
 from actors.machines.speech_text.cutter import Cutter
 from actors.machines.speech_text.indic import INDIC_CHUNKED, INDIC_IDLE, IndicCutter
 from actors.machines.speech_text.languages import language_code
@@ -96,11 +97,13 @@ def _cutter(config: ChunkerConfig) -> Cutter:
 class RawChunker:
     """Segments as they stand in the text, white space and all: together they are the text."""
 
-    def __init__(self, config: ChunkerConfig | None = None) -> None:
+    def __init__(
+        self, config: ChunkerConfig | None = None, segmenter: Segmenter | None = None
+    ) -> None:
         self.config = ChunkerConfig() if config is None else config
         self.deadline = inf
         """When `time_passed` is next worth calling; `inf` while nothing waits."""
-        self._cutter = _cutter(self.config)
+        self._cutter = _cutter(self.config) if segmenter is None else CustomCutter(segmenter)
         self._idle = max(self.config.idle, SHORTEST_IDLE)
         self._idle_min_len = self.config.idle_min_len
         if isinstance(self._cutter, IndicCutter):
@@ -137,11 +140,14 @@ class RawChunker:
 class Chunker:
     """Segments trimmed for the voice; blank ones vanish.
 
-    Feed it with `push` as text arrives, call `time_passed` at `deadline`, and `end` the turn.
+    Feed it with `push` as text arrives, call `time_passed` at `deadline`, and `end` the turn. A
+    `segmenter` of your own replaces the rules about where to cut, not those about time.
     """
 
-    def __init__(self, config: ChunkerConfig | None = None) -> None:
-        self._raw = RawChunker(config)
+    def __init__(
+        self, config: ChunkerConfig | None = None, segmenter: Segmenter | None = None
+    ) -> None:
+        self._raw = RawChunker(config, segmenter)
         self.config = self._raw.config
 
     @property

@@ -31,7 +31,7 @@ class FilterRules:
         self._config = config
         self._steps = _number_steps(config)
 
-    def concern(self, unit: str, final: bool) -> bool:
+    def concern(self, unit: str) -> bool:
         """Whether any rule may have something to do."""
         return _CONCERNED.search(unit) is not None
 

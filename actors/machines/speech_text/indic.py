@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
-from actors.machines.speech_text.cutter import NO_CUT, WAIT, Cutter
+from actors.machines.speech_text.cutter import NO_CUT, Cutter
 from actors.machines.speech_text.terminators import abbreviations_of
 
 INDIC_CHUNKED = frozenset(
@@ -59,7 +59,7 @@ class IndicCutter(Cutter):
         letters = sum(character.isalpha() for character in self.buffer[:at])
         token = self.buffer[self._token_start(at) : at].lstrip("([{\"'“‘")
         if letters < SHORTEST_SENTENCE or sum(map(str.isalpha, token)) == len(token) == 1:
-            return NO_CUT if end < len(self.buffer) or final else WAIT
+            return NO_CUT
         return super()._end_of_dot(at, end, final)
 
 

@@ -73,6 +73,9 @@ class SpeechTextConfig:
     chunking: bool = True
     """Whether the text is cut into sentences; otherwise it goes on as it comes."""
 
+    indic: bool = True
+    """Whether a language of India is cut by the rules for those languages."""
+
     filter: FilterConfig = attrs.field(factory=FilterConfig)
     chunker: ChunkerConfig = attrs.field(factory=ChunkerConfig)
 
@@ -87,7 +90,8 @@ class SpeechText:
         self.config = SpeechTextConfig() if config is None else config
         language = self.config.language
         self.filter = TextFilter(_in_language(self.config.filter, language))
-        self._chunker = RawChunker(_in_language(self.config.chunker, language))
+        chunker = _in_language(self.config.chunker, language)
+        self._chunker = RawChunker(attrs.evolve(chunker, indic=chunker.indic or self.config.indic))
         self._reset()
 
     def _reset(self) -> None:

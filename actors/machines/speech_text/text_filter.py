@@ -127,7 +127,7 @@ class TextFilter:
         return joined(ready)
 
     def _rewritten(self, unit: Tracked, context: str, final: bool) -> Tracked:
-        if not self._rules.concern(unit.text, final):
+        if not self._rules.concern(unit.text):
             return unit
         try:
             text = self._rules.apply(unit, context, final)

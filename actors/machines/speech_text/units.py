@@ -141,12 +141,13 @@ class UnitScanner:
             at, mark = match.start(), match.group()
             if mark == "`" and self._markdown:
                 run = self._backticks(at)
-                if at + run == len(self._buffer) and run < 3 and not final:
+                if run >= 3 and at > self._start:
+                    yield self._take(at)
+                    at = self._start
+                if at + run == len(self._buffer) and not final:
                     self._scan = at
-                    return
+                    return  # more of them may come
                 if run >= 3:
-                    if at > self._start:
-                        yield self._take(at)
                     self._enter_fence(at + run)
                     continue
             if not mark.isspace():

@@ -273,6 +273,25 @@ def test_flush_gives_everything_and_the_turn_goes_on() -> None:
     assert chunker.end() == ["Five"]
 
 
+def test_a_segmenter_of_ones_own_decides_where_to_cut() -> None:
+    chunker = Chunker(segmenter=lambda text: text.split("/"))
+    assert chunker.push("one/tw", at=0) == ["one"]
+    assert chunker.push("o/three", at=0) == ["/two"]
+    assert chunker.end() == ["/three"]
+
+
+@pytest.mark.parametrize("wrong", [ZeroDivisionError("planted"), ["not in the text", ""]])
+def test_a_segmenter_that_fails_costs_no_words(wrong: Exception | Sequence[str]) -> None:
+    def segmenter(_: str) -> Sequence[str]:
+        if isinstance(wrong, Exception):
+            raise wrong
+        return wrong
+
+    chunker = Chunker(segmenter=segmenter)
+    assert chunker.push("One. Two", at=0) == ["One. Two"]
+    assert chunker.end() == []
+
+
 def test_settings_out_of_bounds_are_refused() -> None:
     with pytest.raises(ValueError, match="min_sentence_len"):
         ChunkerConfig(min_sentence_len=0)
