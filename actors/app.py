@@ -1,16 +1,37 @@
-"""The composition root: the whole node as one specification.
+"""The composition root: the whole node as specifications.
 
-Only this module names concrete providers and transports; everything else asks for a small protocol
-and is handed what fits. The tree of a running node can be read off this page.
+Only here and in `providers.py` are concrete providers and transports named; everything else asks
+for a small protocol and is handed what fits. The tree of a running node can be read off this page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+from actors.call.exchange import Exchange
+from actors.call.tree import CallPlan
 from actors.config import TroupeConfig
-from supervision import ChildSpec
+from actors.demo import script_of, team_of
+from actors.machines.speech_text import SpeechTextConfig
+from actors.providers import Providers, providers
+from models.llm.dialogue import phrases
+from supervision import Actor, ChildSpec, DynamicSupervisor
+from supervision.resilience import Backoff
+from supervision.secret import Secret
+from transports.connection import Connection
+from transports.pcm.config import PcmConfig
+from transports.server.config import ServerConfig
+from transports.server.head import Head
+from transports.server.tree import Server, pcm_wires
+
+CALLS = "/calls"
+EXCHANGE = "/exchange"
+SERVER = "/server"
+
+PATIENT = Backoff(base=0.1, maximum=10.0)
+"""Whoever keeps failing is restarted, but not in a hurry: no fault of one ends the node."""
 
 
 def compose(config: TroupeConfig) -> Sequence[ChildSpec[Any]]:
@@ -18,6 +39,54 @@ def compose(config: TroupeConfig) -> Sequence[ChildSpec[Any]]:
 
     What is listed later may rely on what is listed before: it starts after it and stops before it.
     Nobody is restarted with anybody, for references outlive restarts.
+
+    Raises:
+        EngineMissing: the package of an engine that is named is not installed.
+        ScriptError: the dialogue script cannot be used.
     """
-    del config
-    return []
+    models = providers(config.models)
+    plan = call_plan(config, models)
+    return [
+        models.spec,
+        ChildSpec(CALLS.strip("/"), DynamicSupervisor, backoff=PATIENT),
+        ChildSpec(EXCHANGE.strip("/"), partial(Exchange, plan, config.calls), backoff=PATIENT),
+        ChildSpec(
+            SERVER.strip("/"),
+            partial(_Server, config.server, config.media),
+            shutdown=5.0,
+            backoff=PATIENT,
+        ),
+    ]
+
+
+def call_plan(config: TroupeConfig, models: Providers) -> CallPlan:
+    """What every call is made of."""
+    script = script_of(config.models.llm.dialogue.script)
+    return CallPlan(
+        team_of(script),
+        models.vad,
+        models.recognisers,
+        models.voices,
+        models.models,
+        config.floor,
+        SpeechTextConfig(language=config.speech.language),
+        phrases(script) if config.speech.expect_script else (),
+        config.speech.language,
+        config.speech.voice,
+        CALLS,
+    )
+
+
+class _Server(Server):
+    """The one port, with the exchange behind its media path."""
+
+    def __init__(self, config: ServerConfig, media: PcmConfig) -> None:
+        self._settings = media
+        super().__init__(config, {"/media": self._wire})
+
+    def _wire(
+        self, connection: Connection, head: Head, admits: Callable[[Secret | None], bool]
+    ) -> Actor[Any]:
+        # The exchange is looked up when somebody comes: while this actor is made, it has no place
+        # in the tree yet.
+        return pcm_wires(self.system.ref(EXCHANGE), self._settings)(connection, head, admits)

@@ -16,10 +16,15 @@ from typing import Literal
 import attrs
 from attrs.validators import gt, le, matches_re
 
+from actors.call.exchange import ExchangeConfig
+from actors.machines.profiles import FloorConfig
+from actors.providers import ModelsConfig
 from actors.secret_sources import SecretSources
 from actors.strict import Fault, Faulty, structure
 from supervision.config import SupervisionConfig
 from supervision.secret import Secret
+from transports.pcm.config import PcmConfig
+from transports.server.config import ServerConfig
 
 
 @attrs.frozen
@@ -38,11 +43,31 @@ class NodeConfig:
 
 
 @attrs.frozen
+class SpeechConfig:
+    """What is spoken and understood."""
+
+    language: str = "en"
+    """Code of the language that people and agents speak."""
+
+    voice: str = ""
+    """As the engine that speaks names it; "" is the one in its own section."""
+
+    expect_script: bool = True
+    """Tell the recogniser what the dialogue script understands: small ones hear much better so."""
+
+
+@attrs.frozen
 class TroupeConfig:
     """Everything that can be configured. Each section may be left out, and each name in it."""
 
     node: NodeConfig = attrs.field(factory=NodeConfig)
     supervision: SupervisionConfig = attrs.field(factory=SupervisionConfig)
+    server: ServerConfig = attrs.field(factory=ServerConfig)
+    media: PcmConfig = attrs.field(factory=PcmConfig)
+    calls: ExchangeConfig = attrs.field(factory=ExchangeConfig)
+    floor: FloorConfig = attrs.field(factory=FloorConfig)
+    speech: SpeechConfig = attrs.field(factory=SpeechConfig)
+    models: ModelsConfig = attrs.field(factory=ModelsConfig)
 
 
 @attrs.define(eq=False)

@@ -96,16 +96,15 @@ class TurnConfig:
     max_words: int = attrs.field(default=200, validator=ge(1))
     """A turn with more words raises an event."""
 
-    @max_delay.validator
-    def _longer(self, _attribute: object, value: float) -> None:
-        if value < self.min_delay:
-            raise ValueError(f"max_delay ({value:g}) is below min_delay ({self.min_delay:g})")
-
-    @min_delay_ceiling.validator
-    def _above(self, _attribute: object, value: float) -> None:
-        if value < self.min_delay:
+    def __attrs_post_init__(self) -> None:
+        if self.max_delay < self.min_delay:
             raise ValueError(
-                f"min_delay_ceiling ({value:g}) is below min_delay ({self.min_delay:g})"
+                f"max_delay ({self.max_delay:g}) is below min_delay ({self.min_delay:g})"
+            )
+        if self.min_delay_ceiling < self.min_delay:
+            raise ValueError(
+                f"min_delay_ceiling ({self.min_delay_ceiling:g}) is below min_delay"
+                f" ({self.min_delay:g})"
             )
 
 

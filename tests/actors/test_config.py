@@ -4,6 +4,7 @@ import json
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -43,10 +44,21 @@ def test_an_empty_file_is_all_defaults() -> None:
 def test_the_shipped_file_shows_every_name_at_its_default() -> None:
     assert load_config(SHIPPED) == TroupeConfig()
     written = tomllib.loads(SHIPPED.read_text())
-    for section in attrs.fields(TroupeConfig):
-        assert section.type is not None
-        names = [field.name for field in attrs.fields(section.type)]
-        assert list(written[section.name]) == names
+    source = SHIPPED.read_text()
+    for field in attrs.fields(TroupeConfig):
+        assert_all_shown(getattr(TroupeConfig(), field.name), written[field.name], source)
+
+
+def assert_all_shown(value: Any, written: dict[str, Any], source: str) -> None:
+    """Plain names in the class's order, then the sections below it."""
+    fields = [(f.name, getattr(value, f.name)) for f in attrs.fields(type(value))]
+    plain = [name for name, v in fields if v is not None and not attrs.has(type(v))]
+    sections = {name: v for name, v in fields if attrs.has(type(v))}
+    assert list(written) == [*plain, *sections]
+    for name, section in sections.items():
+        assert_all_shown(section, written[name], source)
+    for name in {name for name, v in fields if v is None}:
+        assert f"\n# {name} = " in source  # shown, though there is no way to write its default
 
 
 def test_what_the_file_says_replaces_the_default_and_nothing_else() -> None:
@@ -112,7 +124,8 @@ SUPERVISION = {
     '"crash dir" = 1': "\"crash dir\": unknown name; did you mean 'crash_dir'?",
 }
 WHOLE = {
-    "mailbox = 3": "mailbox: unknown name; known here: node, supervision",
+    "mailbox = 3": "mailbox: unknown name; known here: node, supervision, server, media, calls, "
+    "floor, speech, models",
     "[supervison]": "supervison: unknown name; did you mean 'supervision'?",
 }
 

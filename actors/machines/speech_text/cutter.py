@@ -37,6 +37,10 @@ NO_CUT = -2
 _BLANKS = re.compile(r"[^\S\n]*")
 _WORD = re.compile(r"[^\W\d_]*")
 _ATTACHED = re.compile(r"[\w/\\@&=#%+~-]", re.ASCII)
+# "J. K. Rowling": an acronym with blanks. One initial alone may as well be "plan B".
+_INITIAL = re.compile("[A-Z]")
+_INITIAL_AND_DOT = re.compile(rf"{_INITIAL.pattern}\.")
+_ENDS_WITH_INITIAL = re.compile(rf"(?<![^\s(\[\"']){_INITIAL.pattern}\.\s*\Z")
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 _OPENING = "([{\"'“‘«<*_¿¡"
 
@@ -71,7 +75,7 @@ class Cutter:
         self._first_min_length = first_min_length
         self._abbreviations = abbreviations
         self._plain_marks = _Marks(strong, weak)
-        self._greek_marks = _Marks(strong + ";", weak.replace(";", ""))
+        self._greek_marks = _Marks(strong + ";\u037e", weak.replace(";", ""))
         self.reset()
 
     def reset(self) -> None:
@@ -263,6 +267,12 @@ class Cutter:
         if token.isdigit() and self._begins_line(start):
             return NO_CUT
         after = self._after_blanks(end)
+        if _INITIAL.fullmatch(token):
+            following = self.buffer[after : after + 2]
+            if len(following) < 2 and after < len(self.buffer) and not final:
+                return WAIT
+            if _INITIAL_AND_DOT.fullmatch(following):
+                return NO_CUT
         if not self._is_abbreviation(token, at, self.buffer[after : after + 1]):
             return end if after < len(self.buffer) else WAIT
         if token.casefold() in self._titles(at):
@@ -280,6 +290,8 @@ class Cutter:
 
     def _is_abbreviation(self, token: str, at: int, following: str) -> bool:
         if ACRONYM_BEFORE_DOT.fullmatch(token):
+            return True
+        if _INITIAL.fullmatch(token) and _ENDS_WITH_INITIAL.search(self.buffer, 0, at - 1):
             return True
         folded = token.casefold()
         if folded not in self._known_abbreviations(at):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from actors.machines.speech_text import markdown_rules, verbalise
+from actors.machines.speech_text.filter_config import FilterConfig
 from actors.machines.speech_text.number_tables import (
     INDIC_LANGUAGES,
     SYMBOL_CURRENCIES,
@@ -13,9 +13,6 @@ from actors.machines.speech_text.number_tables import (
 )
 from actors.machines.speech_text.tokens import ADDRESS
 from actors.machines.speech_text.tracked import PLACEHOLDER, Tracked, joined
-
-if TYPE_CHECKING:
-    from actors.machines.speech_text.text_filter import FilterConfig
 
 # Most units are a word and a blank. What has none of these is no rule's business.
 _CONCERNED = re.compile(
@@ -41,6 +38,7 @@ class FilterRules:
         kept: list[Tracked] = []
         before = Tracked(context, [0] * len(context), [0] * len(context))
         text = joined((before, unit)).protect(PLACEHOLDER, kept)
+        text = text.protect(verbalise.SPELL_TAG, kept)
         if config.protect:
             text = text.protect(ADDRESS, kept)
         if config.metadata:

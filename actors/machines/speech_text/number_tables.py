@@ -180,7 +180,6 @@ SCALES: Mapping[str, int] = {
     "lac": 10**5,
     "cr": 10**7,
     "crore": 10**7,
-    "arab": 10**9,
     **{
         word: value
         for words in (HINDI, MARATHI, GUJARATI)

@@ -14,8 +14,9 @@ from typing import TypeVar
 import attrs
 
 from actors.machines.speech_text.chunker import ChunkerConfig, RawChunker
+from actors.machines.speech_text.filter_config import FilterConfig
 from actors.machines.speech_text.languages import language_code
-from actors.machines.speech_text.text_filter import FilterConfig, TextFilter
+from actors.machines.speech_text.text_filter import TextFilter
 from actors.machines.speech_text.tracked import Tracked, joined
 
 _IDEOGRAM = "\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -103,6 +104,10 @@ class SpeechText:
     def deadline(self) -> float:
         """When `time_passed` is next worth calling; `inf` while nothing waits."""
         return self._chunker.deadline
+
+    def __repr__(self) -> str:
+        waiting = sum(len(part.text) for part in self._waiting)
+        return f"<SpeechText {self.config.language}: {self._pushed} in, {waiting} waiting>"
 
     def push(self, text: str, at: float) -> Sequence[Segment]:
         """What the model said, at time `at` (seconds). The segments that are complete."""

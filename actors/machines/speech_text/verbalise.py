@@ -45,13 +45,13 @@ PHONE_LIKE = re.compile(f"{_NOT_BEFORE}(?:{'|'.join((*_PHONE_SHAPES, _LEADING_ZE
 _SPELLED = re.compile(
     f"{_NOT_BEFORE}(?:{'|'.join((*_PHONE_SHAPES, _LEADING_ZERO, r'[0-9]{6,}'))}){_NOT_AFTER}"
 )
-_SPELL_TAG = re.compile(r"<spell>.*?</spell>", re.DOTALL)
+SPELL_TAG = re.compile(r"<spell>.*?</spell>", re.DOTALL)
 
 
 def spell_for_cartesia(text: Tracked, kept: list[Tracked]) -> Tracked:
     """Telephone numbers and long digit runs in `<spell>`, safe from every later rule."""
     text = text.sub(_SPELLED, lambda match: f"<spell>{match.group()}</spell>")
-    return text.protect(_SPELL_TAG, kept)
+    return text.protect(SPELL_TAG, kept)
 
 
 def spell_digits(text: Tracked) -> Tracked:
@@ -95,7 +95,7 @@ _LETTERS = "".join(SCALE_LETTERS)
 _AMOUNT = re.compile(
     rf"(?P<symbol>[{_SYMBOLS}]){_BLANK}?"
     + _number(f"(?:,|{_BLANK})", rf"{_BLANK}?(?P<letter>(?i:[{_LETTERS}]))")
-    + r"(?!\d)"
+    + rf"(?!\d)(?P<spoken>{_BLANK}(?i:thousand|million|billion|trillion)(?!\w))?"
 )
 
 
@@ -117,8 +117,10 @@ def amount_rule(language: NumberLanguage, hint: str | None) -> Rule:
         symbol = match["symbol"]
         own = hint if hint is not None and HINT_SYMBOLS.get(hint) == symbol else None
         one, many = language.currencies[own or SYMBOL_CURRENCIES[symbol]]
-        name = one if (quantity.whole, quantity.decimals) == (1, "") else many
-        return f"{quantity.words(language)} {name}"
+        # "$5 million" is five million dollars, never five dollars million.
+        spoken = match["spoken"] or ""
+        name = one if (quantity.whole, quantity.decimals, spoken) == (1, "", "") else many
+        return f"{quantity.words(language)}{spoken} {name}"
 
     return lambda text: text.sub(_AMOUNT, say)
 
@@ -161,7 +163,7 @@ _AMPERSAND = re.compile(r"(?<=\w )&(?= \w)")
 _TIGHT_AMPERSAND = re.compile(r"(?<=\w)&(?=\w)")
 _PERCENT = re.compile(r"(?<=\d)%(?!\w)")
 _NUMBER_SIGN = re.compile(r"(?<!\w)#(?=\d)")
-_ABOUT = re.compile(r"(?<!\w)~(?=\d)")
+_ABOUT = re.compile(rf"(?<!\w)~(?=[{_SYMBOLS}]?\d)")
 _WORD_SIGNS = (
     (re.compile("≈"), "approximately"),
     (re.compile("×"), "times"),

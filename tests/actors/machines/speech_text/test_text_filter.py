@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import attrs
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from actors.machines.speech_text import FilterConfig, TextFilter
 from tests.actors.machines.speech_text.splits import split_texts
@@ -239,6 +240,13 @@ def test_an_unknown_setting_is_refused() -> None:
         FilterConfig(spell="loudly")
     with pytest.raises(ValueError, match="currency_hint"):
         FilterConfig(currency_hint="doubloons")
+
+
+@given(
+    st.text("abcXYZ äöü नमस्ते你好.,;:!?'\"\n ", max_size=200).filter(lambda text: ".." not in text)
+)
+def test_plain_text_passes_as_it_is(text: str) -> None:
+    assert filtered(text) == text
 
 
 @pytest.mark.parametrize("language", ["en", "hi", "de", "ta"])

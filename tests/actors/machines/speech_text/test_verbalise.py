@@ -109,6 +109,7 @@ def test_a_scale_is_multiplied_out(whole: int, decimals: str, scale: str) -> Non
         ("0123456", "0123456"),
         ("A500", "A500"),
         ("7 million", "7 million"),
+        ("22 Arab", "22 Arab"),
         ("100th", "100th"),
         ("2024-01-15", "2024-01-15"),
         ("at 500.", "at five hundred."),
@@ -160,6 +161,9 @@ def test_numbers_are_left_to_the_voice_in_others(language: str) -> None:
         ("₽2", "two rubles"),
         ("₩900", "nine hundred won"),
         ("$10k", "ten thousand dollars"),
+        ("~$5", "approximately five dollars"),
+        ("$5 million", "five million dollars"),
+        ("$1 billion", "one billion dollars"),
     ],
 )
 @pytest.mark.parametrize("language", ["en", "auto"])
@@ -233,3 +237,9 @@ def test_the_wide_range_holds_for_the_cartesia_flavour() -> None:
     assert said("1500-1600", spell="cartesia") == (
         "one thousand five hundred to one thousand six hundred"
     )
+
+
+def test_what_is_spelled_already_stays() -> None:
+    for flavour in ("none", "cartesia", "digits"):
+        text = "id <spell>500123</spell> and <spell>$5</spell>"
+        assert said(text, spell=flavour) == text
