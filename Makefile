@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or later, nothing else: every target first makes the virtual
 # environment it runs in, from requirements.lock.
 #
-#   make run       start a node from config.toml
+#   make run       start a node from config.toml; it prints where to talk to it
 #   make test      the tests, in under five minutes
 #   make check     ruff, mypy, import-linter
 #   make bench     the benchmarks, beside pykka's threads and bare trio channels

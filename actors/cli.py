@@ -15,6 +15,7 @@ import click
 from actors.config import ConfigError, TroupeConfig, load_config
 from actors.run import ExitCode, run
 from actors.stack import NoAnswer, ask_watchdog, told
+from supervision.secret import Secret
 
 CONFIG = click.option(
     "--config",
@@ -66,6 +67,45 @@ def check_command(config_path: str) -> None:
     """
     _config(config_path)
     click.echo("ok")
+
+
+@main.command("call")
+@click.argument("url")
+@click.option("--wav", required=True, metavar="FILE", help="What the caller says: 16-bit PCM.")
+@click.option("--out", metavar="FILE", help="Where to write what the caller heard.")
+@click.option("--agent", default="", metavar="NAME", help="Who should answer.")
+@click.option(
+    "--token",
+    envvar="TROUPE_TOKEN",
+    metavar="TOKEN",
+    help="To be let in; better given as TROUPE_TOKEN, for what is typed here is seen by others.",
+)
+@click.option("--patience", default=5.0, help="Seconds of silence after which to hang up.")
+@click.option("--limit", default=600.0, help="Seconds the call may take.")
+@click.option("--verbose", "-v", is_flag=True, help="Print everything that is shown.")
+def call_command(
+    url: str,
+    wav: str,
+    out: str | None,
+    agent: str,
+    token: str | None,
+    patience: float,
+    limit: float,
+    verbose: bool,
+) -> NoReturn:
+    """Call a running node with a WAV file for a voice, and print the turns as they happen.
+
+    URL is what `troupe run` printed. Exits with 1 if the call did not come about or was cut short,
+    with 2 if the arguments cannot be used.
+    """
+    from transports.wav_client import run_call  # numpy and sockets: not for every command
+
+    secret = Secret(token) if token else None
+    sys.exit(
+        run_call(
+            url, wav, out, secret, agent=agent, patience=patience, limit=limit, verbose=verbose
+        )
+    )
 
 
 @main.command("stack")

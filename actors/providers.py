@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -34,15 +34,8 @@ PATIENT = Backoff(base=0.1, maximum=10.0)
 """A provider that keeps failing is not restarted in a hurry, and never ends the node."""
 
 
-def _chosen(instance: Any, attribute: attrs.Attribute[Any], value: str | tuple[str, ...]) -> None:
-    """Every engine that is named exists, has its section, and is named once."""
-    engines = [f.name for f in attrs.fields(type(instance)) if f.name not in ("use", "fallback")]
-    for name in (value,) if isinstance(value, str) else value:
-        if name not in engines:
-            raise ValueError(f"'{attribute.name}': {name!r} is none of {', '.join(engines)}")
-
-
 def _configured(capability: Any) -> None:
+    """Every engine that is used has its section, and is used once."""
     names = (capability.use, *capability.fallback)
     for name in names:
         if getattr(capability, name) is None:
@@ -55,9 +48,9 @@ def _configured(capability: Any) -> None:
 class SttConfig:
     """Speech to text."""
 
-    use: str = attrs.field(default="pocketsphinx", validator=_chosen)
+    use: Literal["pocketsphinx", "deepgram", "openai"] = "pocketsphinx"
     """Which engine listens: pocketsphinx, deepgram or openai."""
-    fallback: tuple[str, ...] = attrs.field(default=(), validator=_chosen)
+    fallback: tuple[Literal["pocketsphinx", "deepgram", "openai"], ...] = ()
     """Who takes over when it fails, in order."""
     pocketsphinx: PocketsphinxConfig = attrs.field(factory=PocketsphinxConfig)
     deepgram: DeepgramConfig | None = None
@@ -71,9 +64,9 @@ class SttConfig:
 class TtsConfig:
     """Text to speech."""
 
-    use: str = attrs.field(default="espeak", validator=_chosen)
+    use: Literal["espeak", "elevenlabs", "openai"] = "espeak"
     """Which engine speaks: espeak, elevenlabs or openai."""
-    fallback: tuple[str, ...] = attrs.field(default=(), validator=_chosen)
+    fallback: tuple[Literal["espeak", "elevenlabs", "openai"], ...] = ()
     """Who takes over when it fails, from the first word that was not spoken."""
     espeak: EspeakConfig = attrs.field(factory=EspeakConfig)
     elevenlabs: ElevenLabsConfig | None = None
@@ -87,9 +80,9 @@ class TtsConfig:
 class LlmConfig:
     """Language models."""
 
-    use: str = attrs.field(default="dialogue", validator=_chosen)
+    use: Literal["dialogue", "openai"] = "dialogue"
     """Which engine thinks: dialogue (a script) or openai (and all that speak like it)."""
-    fallback: tuple[str, ...] = attrs.field(default=(), validator=_chosen)
+    fallback: tuple[Literal["dialogue", "openai"], ...] = ()
     """Who takes over when it fails."""
     dialogue: DialogueConfig = attrs.field(factory=DialogueConfig)
     openai: OpenAiLlmConfig | None = None

@@ -22,6 +22,7 @@ from typing import Any
 import click
 import trio
 
+from actors.app import SERVER
 from actors.app import compose as compose_node
 from actors.config import TroupeConfig
 from actors.interpreter import Collector, share_among_threads
@@ -37,6 +38,7 @@ from supervision import (
     open_system,
 )
 from supervision.crashes import write_crash_dump
+from transports.server import Where
 
 logger = logging.getLogger("troupe.node")
 
@@ -79,6 +81,12 @@ def run(config: TroupeConfig, compose: Compose = compose_node) -> int:
     )
     share_among_threads(config.node.switch_interval_ms)
     return NodeProcess(config, compose).run()
+
+
+async def address_of(system: System) -> str:
+    """Where the node's server listens; "" if it has none."""
+    listener = system.find(f"{SERVER}/listener")
+    return await listener.ask(Where()) if listener is not None else ""
 
 
 class NodeProcess:
@@ -137,15 +145,17 @@ class NodeProcess:
                     # Not as the root's own children: a stop may come while one of them starts.
                     for child in self._compose(self._config):
                         await system.start_child(child)
-                    self._has_started()
+                    self._has_started(await address_of(system))
                     await trio.sleep_forever()
             finally:
                 self._stops()
 
-    def _has_started(self) -> None:
+    def _has_started(self, address: str) -> None:
         self._collector = Collector()
         status = f"node {self._config.node.name} is running (pid {os.getpid()})"
         click.echo(f"{status}; Ctrl-C or SIGTERM stops it")
+        if address:
+            click.echo(f"talk to it at {address}")
         self._manager.ready(status)
 
     def _stops(self) -> None:

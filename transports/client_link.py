@@ -23,6 +23,7 @@ async def connect_link(
     url: str,
     *,
     headers: Mapping[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
     timeout: float = 10.0,  # noqa: ASYNC109  of several steps, the caller's block not among them
     write_timeout: float = WRITE_TIMEOUT,
 ) -> AsyncIterator[SansIoLink]:
@@ -31,6 +32,7 @@ async def connect_link(
     Args:
         url: "ws://" or "wss://", host, path.
         headers: sent beside those of the handshake.
+        tls: whom to trust, for "wss://"; the system's certificates if left out.
         timeout: seconds for name, connection and handshake together.
 
     Raises:
@@ -44,7 +46,7 @@ async def connect_link(
     try:
         try:
             with trio.fail_after(timeout):
-                connection = await _connect(uri)
+                connection = await _connect(uri, tls)
                 protocol = ClientProtocol(uri, max_size=MOST_MESSAGE, logger=logger)
                 await _shake_hands(protocol, connection, headers or {})
         except trio.TooSlowError:
@@ -57,12 +59,12 @@ async def connect_link(
             connection.abort()
 
 
-async def _connect(uri: WebSocketURI) -> Connection:
+async def _connect(uri: WebSocketURI, tls: ssl.SSLContext | None) -> Connection:
     stream = await trio.open_tcp_stream(uri.host, uri.port)
     plain = SocketConnection(socket.socket(fileno=stream.socket.detach()), uri.host)
     if not uri.secure:
         return plain
-    return TlsConnection(plain, ssl.create_default_context(), server_hostname=uri.host)
+    return TlsConnection(plain, tls or ssl.create_default_context(), server_hostname=uri.host)
 
 
 async def _shake_hands(

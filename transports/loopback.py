@@ -42,12 +42,12 @@ from transports.loopback_wire import (
     Listen,
     LoopbackMessage,
     LoopbackWire,
-    Mouth,
     Read,
     Send,
-    Spoken,
 )
 from transports.loopback_wire import Lost as Lost
+from transports.microphones import Microphones as Microphones
+from transports.microphones import MicrophonesMessage, Mouth, Spoken
 
 E = TypeVar("E", bound=Happened)
 
@@ -80,7 +80,7 @@ class Loopback:
         latency: float = 0.0,
         frame: float = 0.02,
         microphone: bool = True,
-        beat: float = 0.0,
+        microphones: ActorRef[MicrophonesMessage] | None = None,
         record: bool = True,
     ) -> None:
         """Nobody has called yet: `await attach()`.
@@ -92,8 +92,7 @@ class Loopback:
             latency: seconds that anything needs from one end to the other, each way.
             frame: seconds the microphone sends at a time.
             microphone: send silence while nothing is spoken, as a real one does.
-            beat: seconds; the microphone begins at a multiple of it, so that those of many
-                loopbacks share their wake-ups. At 0.005 two hundred cost half as much.
+            microphones: a `Microphones` shared by many loopbacks, which costs each of them less.
             record: keep the sound that was heard, not only its counts and times.
         """
         self._system = system
@@ -101,10 +100,11 @@ class Loopback:
         self.rate, self.rate_out = rate, rate_out
         self._buffer, self._record = buffer, record
         self._device = Device(
-            Mouth(rate, frame, beat, silence=microphone),
+            Mouth(rate, frame, silence=microphone),
             capabilities or full_capabilities(),
             latency,
             self._note,
+            microphones,
         )
         self.attached: Attached | None = None
         """The newest answer of the host."""

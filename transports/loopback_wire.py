@@ -1,10 +1,10 @@
-"""The wire of a `Loopback`: the actor that the call talks to, and the microphone it reads."""
+"""The wire of a `Loopback`: the actor that the call talks to."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from math import ceil, inf
+from math import inf
 
 import attrs
 
@@ -25,6 +25,7 @@ from transports.leg import (
     WireEvent,
     WireMessage,
 )
+from transports.microphones import MicrophonesMessage, Mouth, TurnOff, TurnOn
 
 REPORT_SECONDS = 0.1
 """Between two `Played`, while something is played: what the web page does."""
@@ -41,76 +42,8 @@ class Lost:
     reason: str
 
 
-@attrs.frozen
-class Spoken:
-    """When the first and the last sample of a piece of speech are said: the node's seconds."""
-
-    start: float
-    end: float
-
-
 Happened = Show | CloseWire | Clear | SendMark | WireEvent | Lost
 """Everything but sound that goes over a wire, either way."""
-
-
-class Mouth:
-    """A microphone: what is to be said, as frames and the times they are due."""
-
-    def __init__(self, rate: int, frame: float, beat: float, *, silence: bool) -> None:
-        self._rate = rate
-        self._beat = beat
-        self._samples = round(rate * frame)
-        self._silence = Frame(bytes(2 * self._samples), rate) if silence else None
-        self._frames: deque[Frame] = deque()
-        self._queued = 0.0
-        """Seconds of sound in `_frames`."""
-        self._clock = inf
-        """When the sample before the next frame was said; `inf` before the microphone is on."""
-        self.muted = False
-
-    @property
-    def speaking(self) -> bool:
-        return bool(self._frames)
-
-    @property
-    def due(self) -> float:
-        """When the next frame is complete and goes out; `inf` without one."""
-        following = self._frames[0] if self._frames else self._silence
-        return self._clock + following.seconds if following is not None else inf
-
-    def turn_on(self, at: float) -> None:
-        self._clock = ceil(at / self._beat) * self._beat if self._beat else at
-
-    def turn_off(self) -> None:
-        self._clock = inf
-
-    def say(self, pcm: bytes, frame_samples: int, at: float) -> Spoken:
-        if not self._frames and (self._silence is None or self._clock == inf):
-            self._clock = at  # nothing ran on: it begins now, or once the microphone is on
-        size = 2 * (frame_samples or self._samples)
-        start = self._clock + self._queued
-        for begin in range(0, len(pcm), size):
-            frame = Frame(pcm[begin : begin + size], self._rate)
-            self._frames.append(frame)
-            self._queued += frame.seconds
-        return Spoken(start, start + len(pcm) / (2 * self._rate))
-
-    def stop(self) -> None:
-        self._frames.clear()
-        self._queued = 0.0
-
-    def take_due(self, at: float) -> Frame | None:
-        """The next frame if it is complete by then; call again until there is none."""
-        if self.due > at + 1e-9:
-            return None
-        if not self._frames:
-            frame = self._silence
-            assert frame is not None
-        else:
-            frame = self._frames.popleft()
-            self._queued = self._queued - frame.seconds if self._frames else 0.0
-        self._clock += frame.seconds
-        return frame
 
 
 @attrs.define(eq=False)
@@ -123,6 +56,8 @@ class Device:
     """Seconds that anything needs from one end to the other, each way."""
     note: Callable[[Happened], None]
     """Told everything but sound."""
+    microphones: ActorRef[MicrophonesMessage] | None
+    """Who sends what the mouth says; None: the wire itself."""
     wire: ActorRef[LoopbackMessage] | None = None
     """The newest one."""
     frames_in: int = 0
@@ -234,7 +169,11 @@ class LoopbackWire(Actor[LoopbackMessage]):
     @handles
     def on_begin(self, message: Begin) -> None:
         self._attached = message.attached
-        self._device.mouth.turn_on(self.now)
+        device = self._device
+        if device.microphones is None:
+            device.mouth.turn_on(self.now)
+        else:
+            device.microphones.tell(TurnOn(device.mouth, message.attached.audio))
         self._wake()
 
     @handles
@@ -278,11 +217,10 @@ class LoopbackWire(Actor[LoopbackMessage]):
         if self._over:
             return
         attached = self._attached
-        if attached is not None:
+        if attached is not None and self._device.microphones is None:
             mouth = self._device.mouth
             while (frame := mouth.take_due(now)) is not None:
-                if not mouth.muted:
-                    attached.audio.tell(frame)
+                attached.audio.tell(frame)
         for name in self._ears.marks_played(now):
             self._answer(now, MarkPlayed(name))
         if self._report_at <= now:
@@ -322,10 +260,20 @@ class LoopbackWire(Actor[LoopbackMessage]):
     def _end(self) -> None:
         """Nothing comes or goes any more, whatever waits in the mailbox."""
         self._over = True
-        if self._device.wire is self.ref:
-            self._device.mouth.turn_off()
+        self._turn_off()
         self.wake_at(inf)
         self.stop()
+
+    def on_failure(self, *_: object) -> None:
+        self._turn_off()
+
+    def _turn_off(self) -> None:
+        device = self._device
+        if device.wire is not self.ref:  # another one is in use already
+            return
+        device.mouth.turn_off()
+        if device.microphones is not None:
+            device.microphones.tell(TurnOff(device.mouth))
 
     def _pile_up(self, message: WireMessage) -> None:
         if self._over:
@@ -341,6 +289,8 @@ class LoopbackWire(Actor[LoopbackMessage]):
     def _wake(self) -> None:
         if self._over:
             return
-        mouth = self._device.mouth.due if self._attached is not None else inf
+        device = self._device
+        own = self._attached is not None and device.microphones is None
+        mouth = device.mouth.due if own else inf
         answer = self._answers[0][0] if self._answers else inf
         self.wake_at(min(mouth, self._ears.next_mark, self._report_at, self._stuck_at, answer))

@@ -312,7 +312,7 @@ def run_call(
     try:
         sound = read_wav(wav)
     except (WavError, OSError) as error:
-        click.echo(f"{wav}: {error}", err=True)
+        click.echo(str(error), err=True)
         return UNUSABLE
     how = WavCall(url, token, agent, patience=patience, limit=limit)
     try:
@@ -325,7 +325,7 @@ def run_call(
         try:
             write_wav(out, recording.heard)
         except OSError as error:
-            click.echo(f"{out}: {error.strerror}", err=True)
+            click.echo(str(error), err=True)
             return UNUSABLE
     return DONE
 

@@ -32,32 +32,39 @@ class Person:
     overlapped: bool = False
     """The turn under way began while the agent was speaking."""
     warned_long: bool = False
-    _committed: str = ""
-    _committed_end: float = -inf
+    by_words: int = 0
+    """Words by which alone the turn under way is known: the detector hears nothing. 0 if it does."""
+    _known: str = ""
+    """What the recogniser may say once more: it was taken or dropped, perhaps before its final."""
+    _known_end: float = -inf
 
     @property
     def away(self) -> bool:
         return self.away_since < inf
 
-    def committed(self, text: str, last_speech_at: float) -> None:
-        """A turn ended with this text."""
-        self._committed, self._committed_end = text, last_speech_at
-        self.forget_turn()
-
-    def forget_turn(self) -> None:
-        """No turn is under way any more."""
+    def finished(self, text: str, last_speech_at: float) -> None:
+        """A turn with this text was committed, or came to nothing."""
+        if text:
+            self._known = f"{self._known} {text}".strip()
+            self._known_end = last_speech_at
         self.cut_agent = self.overlapped = self.warned_long = False
         self.silence_at = inf
+        self.by_words = 0
 
-    def news(self, text: str, end_at: float) -> str:
-        """What a final says that the last committed turn did not say already.
+    def news(self, text: str, final: bool, start_at: float, end_at: float) -> str:
+        """What a transcript says that the turns before did not say already.
 
-        A final that comes after its turn was committed with a partial text says the same again,
-        and perhaps more.
+        A recogniser repeats what is not final yet, and a final may come after its turn was
+        committed with a partial text: it says the same again, and perhaps more.
         """
-        if not self._committed or end_at > self._committed_end + LATE_FINAL:
+        if not self._known:
             return text
-        known, now = normalised(self._committed).split(), normalised(text).split()
+        if start_at >= self._known_end and end_at > self._known_end + LATE_FINAL:
+            self._known = ""
+            return text
+        known, now = normalised(self._known).split(), normalised(text).split()
+        if final:
+            self._known = ""
         for overlap in range(min(len(known), len(now)), 0, -1):
             if known[-overlap:] == now[:overlap]:
                 return " ".join(text.split()[overlap:])

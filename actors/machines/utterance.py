@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Collection
 from math import inf
 
 import attrs
@@ -24,6 +26,8 @@ class Utterance:
     protected: bool = False
     """It may not be interrupted."""
     clock: TurnClock | None = None
+    audience: set[str] = attrs.field(factory=set)
+    """Legs that were there when it began: whoever comes later hears the next one."""
     ledger: Ledger = attrs.field(factory=Ledger)
     generating: bool = True
     """More text may come."""
@@ -48,14 +52,22 @@ class Utterance:
         """Somebody has been sent sound of it."""
         return self.audible_since < inf
 
-    @property
-    def position(self) -> float:
-        """Seconds that everybody has heard."""
-        return min(self.positions.values(), default=0.0)
+    def position(self, present: Collection[str]) -> float:
+        """Seconds that everybody has heard who is there; if nobody is, who was."""
+        there = [seconds for leg, seconds in self.positions.items() if leg in present]
+        return min(there or self.positions.values(), default=0.0)
 
-    def heard(self) -> str:
-        """The words that everybody has heard."""
-        return self.ledger.heard(self.position)
+
+class GoesOn(enum.Enum):
+    """What is to follow an utterance that a fault has ended."""
+
+    NOTHING = "nothing"
+    REST = "rest"
+    """Its text was complete: what was not heard of it is said anew."""
+    AGAIN = "again"
+    """The agent is asked again, and finds in history how far it got."""
+    BACK = "back"
+    """As REST, after a word that the line is back."""
 
 
 @attrs.define
@@ -66,3 +78,4 @@ class Closing:
     awaited: set[str]
     """Legs that have not told where they stopped."""
     deadline: float
+    goes_on: GoesOn = GoesOn.NOTHING

@@ -10,7 +10,6 @@ from typing import Literal
 
 import attrs
 import httpx
-import orjson
 import trio
 from attrs.validators import ge, gt, instance_of, le, min_len, optional
 
@@ -33,7 +32,7 @@ from models.net import (
     SseReader,
 )
 from models.net.faults import garbled
-from models.net.http import URL, hold, open_client, streamed
+from models.net.http import URL, check_key, hold, open_client, streamed, to_json
 from supervision import ChildSpec, handles
 from supervision.resilience import BreakerConfig
 from supervision.secret import Secret
@@ -49,7 +48,7 @@ class OpenAiLlmConfig:
     model: str = attrs.field(default="gpt-4o-mini", validator=min_len(1))
     """As the server names it."""
 
-    api_key: Secret | None = None
+    api_key: Secret | None = attrs.field(default=None, validator=check_key)
     """Sent as a bearer token. A local server needs none."""
 
     base_url: str = attrs.field(default="https://api.openai.com/v1", validator=URL)
@@ -126,7 +125,7 @@ class OpenAiLlm(Provider[LlmMessage]):
     # -- in the task of a generation ------------------------------------------------------
 
     async def _generate(self, call: Call, request: Generate) -> Generated:
-        body = orjson.dumps(self._body(request))
+        body = to_json(self._body(request))
         patience = Patience(self._config.first, self._config.stall)
         with patience.waiting():
             try:

@@ -15,6 +15,7 @@ from supervision.resilience import (
     BreakerConfig,
     BreakerStatistics,
     Bulkhead,
+    Circuit,
     CircuitBreaker,
     Denied,
     Permit,
@@ -65,6 +66,15 @@ class Guard:
         if fault is not None:
             self._bulkhead.leave(key)
         return fault
+
+    def at_ease(self, at: float) -> bool:
+        """Whether a call that could as well wait would be let through now, and not as a probe."""
+        statistics = self._bulkhead.statistics()
+        return (
+            statistics.inside < statistics.limit
+            and at >= self._paused_until
+            and self._breaker.state is Circuit.CLOSED
+        )
 
     def again(self, key: int, at: float) -> ModelFault | None:
         """A call that is under way wants to connect once more, after `outcome` of the last time."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import httpx
+import orjson
 import trio
 from attrs.validators import ge, gt, matches_re
 
 from models.faults import FaultKind
 from models.net.faults import ProviderFault, garbled, status_fault
+from supervision.secret import Secret
+
+K = TypeVar("K", bound=Secret | None)
 
 _ERROR_BODY = 16 * 1024
 """Bytes of an error's body that are looked at."""
@@ -26,11 +31,32 @@ _ERROR_PATIENCE = 0.5
 _CLOSING = 1.0
 """Seconds to say goodbye to the connections of a client that is stopped."""
 
-URL = matches_re(r"https?://[^\s/?#]+[^\s?#]*")
+URL = matches_re(r"https?://[^\s/?#@]+[^\s?#]*")
 """Validates the address of an HTTP service, with or without a path."""
 
-WS_URL = matches_re(r"wss?://[^\s/?#]+[^\s?#]*")
+WS_URL = matches_re(r"wss?://[^\s/?#@]+[^\s?#]*")
 """Validates the address of a WebSocket service, with or without a path."""
+
+
+def check_key(_: object, attribute: attrs.Attribute[K], value: K) -> None:
+    """Validates that a key can stand in a header: else an error would quote the header one day."""
+    if value is not None and not re.fullmatch(r"[\x21-\x7e]+", value.reveal()):
+        raise ValueError(
+            f"'{attribute.name}' holds a blank, a line break or another character that no key has; "
+            "look for one at its end"
+        )
+
+
+def to_json(value: object) -> bytes:
+    """JSON of a request.
+
+    Raises:
+        ProviderFault: REJECTED, it holds half a surrogate pair, which no JSON can carry.
+    """
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        raise ProviderFault(FaultKind.REJECTED, "text that is not Unicode") from None
 
 
 @attrs.frozen
@@ -140,6 +166,23 @@ class Body:
                 pass
 
 
+class _Content(httpx.AsyncByteStream):
+    """What is sent, in one piece. httpx's own is a generator, and would be one more that is
+    reported as abandoned, when a request is cancelled while it is being sent.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._left = [content]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+
 @asynccontextmanager
 async def streamed(client: httpx.AsyncClient, path: str, **request: Any) -> AsyncIterator[Body]:
     """POST and yield the body to read from; leaving the block early closes the connection.
@@ -150,15 +193,18 @@ async def streamed(client: httpx.AsyncClient, path: str, **request: Any) -> Asyn
         ProviderFault: it could not be reached, its status is not 200, or the connection broke,
             also while the body is read in the block.
     """
+    outgoing = client.build_request("POST", path, **request)
+    outgoing.stream = _Content(await outgoing.aread())
     with mapped():
-        async with client.stream("POST", path, **request) as response:
-            body = Body(response)
-            try:
-                if response.status_code != 200:
-                    raise await _refusal(response, body)
-                yield body
-            finally:
-                await body.close()
+        response = await client.send(outgoing, stream=True)
+        body = Body(response)
+        try:
+            if response.status_code != 200:
+                raise await _refusal(response, body)
+            yield body
+        finally:
+            await body.close()
+            await response.aclose()
 
 
 async def _refusal(response: httpx.Response, body: Body) -> ProviderFault:

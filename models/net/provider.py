@@ -17,7 +17,7 @@ import trio
 from models.faults import FaultKind, ModelFault
 from models.net.faults import ProviderFault
 from models.net.guard import Guard, GuardStatistics
-from supervision import Actor, ActorRef, MailboxFull, Promise, Terminated, handles
+from supervision import Actor, ActorRef, MailboxFull, NotAccepted, Promise, Terminated, handles
 from supervision.resilience import BreakerConfig
 from supervision.tasks import Task
 
@@ -99,6 +99,8 @@ class Provider(Actor[M]):
 
         If the guard says no, that is the answer.
         """
+        if not call.live:
+            return
         fault = self.guard.enter(call.number, self.now)
         if fault is not None:
             self._end(call, fault)
@@ -153,6 +155,8 @@ class Provider(Actor[M]):
             except MailboxFull:
                 if trio.current_time() >= give_up:
                     break
+            except NotAccepted:
+                break
             await trio.sleep(_ROOM_POLL)
         raise ProviderFault(FaultKind.CANCELLED, f"{call.to.path} does not listen")
 

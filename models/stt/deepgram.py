@@ -15,7 +15,7 @@ from attrs.validators import and_, deep_iterable, ge, gt, instance_of, le, min_l
 from models.faults import FaultKind, ModelFault
 from models.net import Call, Provider, ProviderFault, WebSocket, open_websocket
 from models.net.faults import one_fault
-from models.net.http import WS_URL, secure_context
+from models.net.http import WS_URL, check_key, secure_context
 from models.net.websocket import dial
 from models.stt.deepgram_wire import KEEP_ALIVE, DeepgramLine
 from models.stt.protocol import (
@@ -42,7 +42,7 @@ _STEADY = 5.0
 class DeepgramConfig:
     """Deepgram's streaming recogniser."""
 
-    api_key: Secret
+    api_key: Secret = attrs.field(validator=check_key)
     """Sent with each connection."""
 
     url: str = attrs.field(default="wss://api.deepgram.com/v1/listen", validator=WS_URL)
@@ -284,7 +284,7 @@ class Deepgram(Provider[SttMessage | _Due]):
             "endpointing": config.endpointing_ms or "false",
             phrases: (*config.phrases, *request.phrases),
         }
-        return urlencode(query, doseq=True)
+        return urlencode(query, doseq=True, errors="replace")
 
 
 def _word(flag: bool) -> str:

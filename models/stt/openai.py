@@ -20,7 +20,7 @@ from attrs.validators import ge, gt, instance_of, le, min_len
 from models.faults import FaultKind, ModelFault
 from models.net import Call, HttpConfig, Patience, Provider, ProviderFault
 from models.net.faults import garbled
-from models.net.http import URL, hold, open_client, streamed
+from models.net.http import URL, check_key, hold, open_client, streamed
 from models.stt.protocol import (
     Audio,
     CloseStream,
@@ -50,7 +50,7 @@ class OpenAiSttConfig:
     model: str = attrs.field(default="gpt-4o-mini-transcribe", validator=min_len(1))
     """As the server names it."""
 
-    api_key: Secret | None = None
+    api_key: Secret | None = attrs.field(default=None, validator=check_key)
     """Sent as a bearer token. A local server needs none."""
 
     base_url: str = attrs.field(default="https://api.openai.com/v1", validator=URL)
@@ -199,7 +199,7 @@ class OpenAiStt(Provider[SttMessage]):
     async def _understand(self, call: Call, request: OpenStream, job: _Recording) -> Transcript:
         end = job.start + len(job.pcm) / (2 * request.rate)
         silence = Transcript(call.name, "", True, job.start, end, flush=job.flush)
-        if end - job.start < _SHORTEST or not any(job.pcm):
+        if end - job.start < _SHORTEST or job.pcm.count(0) == len(job.pcm):
             return silence
         denied = self.guard.again(call.number, self.now)
         if denied is not None:
@@ -225,12 +225,12 @@ class OpenAiStt(Provider[SttMessage]):
         fields: dict[str, Any] = {
             "model": self._config.model,
             "response_format": "verbose_json" if self._config.words else "json",
-            "language": request.language.partition("-")[0],
+            "language": request.language.partition("-")[0].encode(errors="replace").decode(),
         }
         if self._config.words:
             fields["timestamp_granularities[]"] = "word"
         if request.phrases:
-            fields["prompt"] = ", ".join(request.phrases)
+            fields["prompt"] = ", ".join(request.phrases).encode(errors="replace").decode()
         file = ("audio.wav", wav(job.pcm, request.rate), "audio/wav")
         async with streamed(
             self._client, "audio/transcriptions", data=fields, files={"file": file}

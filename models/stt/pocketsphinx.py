@@ -168,6 +168,8 @@ class PocketsphinxStt(Actor[SttMessage | _Ready | _NotReady | _Heard | _Unheard 
             raise Refuse(f"a stream {message.stream!r} is open already")
         if message.language.partition("-")[0] != self._config.language.partition("-")[0]:
             return self._fault(FaultKind.REJECTED, f"only speaks {self._config.language!r}")
+        if message.rate < 1:
+            return self._fault(FaultKind.REJECTED, f"no audio has {message.rate} samples/s")
         worker = self._worker_for_one_more()
         if worker is None:
             return self._fault(FaultKind.RATE_LIMITED, "all workers are busy", retry_after=1.0)
@@ -196,7 +198,8 @@ class PocketsphinxStt(Actor[SttMessage | _Ready | _NotReady | _Heard | _Unheard 
     def on_audio(self, message: Audio) -> None:
         stream = self._of(message.stream)
         if stream is not None:
-            stream.backlog.push(stream.convert(message.pcm))
+            whole = len(message.pcm) & ~1  # half a sample must not bring down everybody's ears
+            stream.backlog.push(stream.convert(message.pcm[:whole]))
             self._send(stream)
 
     @handles
@@ -296,7 +299,7 @@ class PocketsphinxStt(Actor[SttMessage | _Ready | _NotReady | _Heard | _Unheard 
         self._workers.remove(message.worker)
         cause = message.error.__cause__ or message.error
         for stream in tuple(message.worker.streams):
-            detail = f"its worker does not start: {type(cause).__name__}"
+            detail = f"its worker does not start: {cause}"
             self._end(stream, self._fault(FaultKind.UNAVAILABLE, detail))
 
     def _send(self, stream: SphinxStream) -> None:

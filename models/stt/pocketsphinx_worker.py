@@ -35,6 +35,16 @@ it a stream would begin with the voice of the one before."""
 _SEARCH = "sentences"
 
 
+class BadGrammar(Exception):
+    """The decoder cannot listen for it."""
+
+    def __str__(self) -> str:
+        return (
+            f"the grammar that begins with {self.args[0]!r} cannot be used: it is not in the Java "
+            "Speech Grammar Format, or it has a word that the dictionary has not"
+        )
+
+
 @attrs.frozen
 class Hearing:
     """What a stream's decoder listens for."""
@@ -121,9 +131,10 @@ class SphinxWorker(WorkerActor[Recognise | Forget | ForgetAll]):
 
         Raises:
             EngineMissing: pocketsphinx cannot be imported.
+            BadGrammar: the configured grammar is none, or has words that are in no dictionary.
         """
-        general = not (self._first.sentences or self._first.jsgf)
-        self._free[general].append(self._new_decoder(general))
+        first = self._begin(self._first)
+        self._free[first.general].append(first.decoder)
 
     @handles
     def on_recognise(self, message: Recognise) -> Understood:
@@ -172,7 +183,10 @@ class SphinxWorker(WorkerActor[Recognise | Forget | ForgetAll]):
                 free.append(decoder)
                 return self._begin(Hearing())
         if jsgf:
-            decoder.add_jsgf_string(_SEARCH, jsgf)
+            try:
+                decoder.add_jsgf_string(_SEARCH, jsgf)
+            except ValueError as error:
+                raise BadGrammar(jsgf.partition("\n")[0]) from error
             decoder.activate_search(_SEARCH)
         decoder.set_cmn(CMN)
         return _Utterance(decoder, general)
@@ -228,6 +242,7 @@ def _finish(utterance: _Utterance) -> Understood:
     utterance.decoder.end_utt()
     utterance.started = False
     words = _words(utterance)
+    utterance.samples = 0
     # How probable the whole sentence is the decoder knows too, but long ones always seem doubtful.
     sure = [s.prob for s in utterance.decoder.seg() or () if _is_word(s)] if words else []
     return Understood(words, True, round(min(1.0, sum(sure) / len(sure)), 3) if sure else 1.0)
@@ -235,9 +250,7 @@ def _finish(utterance: _Utterance) -> Understood:
 
 def _words(utterance: _Utterance) -> tuple[Word, ...]:
     """The words so far; none while only fillers were heard."""
-    if not utterance.started and not utterance.samples:
-        return ()
-    if utterance.decoder.hyp() is None:
+    if not utterance.samples or utterance.decoder.hyp() is None:
         return ()
     origin = utterance.origin / RATE
     end = (utterance.origin + utterance.samples) / RATE

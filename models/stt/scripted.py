@@ -193,7 +193,7 @@ class ScriptedStt(Actor[SttMessage | _Due | Terminated]):
     ) -> StreamClosed | ModelFault | None:
         match message:
             case OpenStream():
-                self._open(message)
+                return self._open(message)
             case Audio():
                 self._hear(message)
             case Flush():
@@ -208,20 +208,25 @@ class ScriptedStt(Actor[SttMessage | _Due | Terminated]):
                 assert_never(message)
         return None
 
-    def _open(self, message: OpenStream) -> None:
+    def _open(self, message: OpenStream) -> ModelFault | None:
         if message.stream in self._streams:
             raise Refuse(f"a stream {message.stream!r} is open already")
+        try:
+            listener = Listener(message.rate)
+        except ValueError as error:
+            return ModelFault(self._config.name, FaultKind.REJECTED, str(error))
         self._opened += 1
         stream = self._streams[message.stream] = _Stream(
             message.stream,
             message.to,
             self.defer(),
-            Listener(message.rate),
+            listener,
             2 * round(self._config.partial_every * message.rate),
             self._plan.next_stream(),
         )
         self.watch(message.to)
         self._suffer(stream)
+        return None
 
     def _of(self, name: str) -> _Stream | None:
         stream = self._streams.get(name)

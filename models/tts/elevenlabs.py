@@ -18,7 +18,7 @@ from attrs.validators import ge, gt, in_, instance_of, le, matches_re, min_len
 from models.faults import FaultKind, ModelFault
 from models.net import Call, Provider, ProviderFault, WebSocket, open_websocket
 from models.net.faults import one_fault
-from models.net.http import WS_URL, secure_context
+from models.net.http import WS_URL, check_key, secure_context
 from models.net.websocket import dial
 from models.tts.elevenlabs_wire import ElevenLabsLine, PieceSpoken, Sound
 from models.tts.protocol import CancelSpeech, SpeechAudio, Synthesize, Synthesized, TtsMessage
@@ -36,7 +36,7 @@ _MOST_PIECES = 256
 class ElevenLabsConfig:
     """A voice of ElevenLabs."""
 
-    api_key: Secret
+    api_key: Secret = attrs.field(validator=check_key)
     """Sent with each connection."""
 
     voice: str = attrs.field(

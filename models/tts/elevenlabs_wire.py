@@ -18,6 +18,7 @@ import orjson
 
 from models.faults import FaultKind
 from models.net.faults import ProviderFault, code_of, garbled
+from models.net.http import to_json
 from models.words import Word
 
 END = '{"text":""}'
@@ -114,7 +115,7 @@ class ElevenLabsLine:
             if not text.sent:
                 text.sent, text.left = True, text.length
                 if text.text:
-                    return orjson.dumps({"text": f"{text.text} ", "flush": True}).decode()
+                    return to_json({"text": f"{text.text} ", "flush": True}).decode()
             if text.last:
                 self.ended = True
                 return END

@@ -60,6 +60,9 @@ class EspeakConfig:
     """How high; 50 is the voice's own."""
     volume: int = attrs.field(default=100, validator=[ge(0), le(200)])
     """Percent of the voice's own loudness."""
+    pause: float = attrs.field(default=0.2, validator=[ge(0), le(2)])
+    """Seconds of silence before each piece of an utterance but its first (number 0). Before, for
+    silence after the last one would look as if it were still speaking."""
     longest: int = attrs.field(default=1000, validator=ge(1))
     """Characters in one piece; longer ones are refused. Its sound is told in chunks of 60 ms, all
     at once: 1000 characters are about as many chunks as a mailbox holds."""
@@ -217,7 +220,7 @@ class EspeakTts(Actor[TtsMessage | _Done | _Failed]):
             config.words_per_minute,
             config.pitch,
             config.volume,
-            not request.last,
+            config.pause if request.piece else 0.0,
             speaking.cancelled,
         )
         self.pipe(

@@ -13,6 +13,9 @@ from models.tts.protocol import SpeechAudio
 from models.words import Word
 from supervision import ActorRef, BlockingActor, Refuse, Request, handles
 
+_SILENCE_SAMPLES = 1323
+"""A pause is told in chunks, too: 60 ms at the library's 22.05 kHz."""
+
 
 @attrs.frozen
 class Spoken:
@@ -33,8 +36,8 @@ class Speak(Request[Spoken]):
     words_per_minute: int
     pitch: int
     volume: int
-    end_pause: bool
-    """With the pause that follows a sentence."""
+    pause: float
+    """Seconds of silence before it."""
     cancelled: threading.Event
     """Looked at after every chunk. No message could say so: they wait until the piece is spoken."""
 
@@ -61,6 +64,7 @@ class EspeakEngine(BlockingActor[Speak]):
     def on_speak(self, message: Speak) -> Spoken:
         rate = self._espeak.rate
         times = WordTimes(message.text, rate)
+        lead = round(message.pause * rate)
         samples = 0
 
         def say(pcm: bytes, words: tuple[Word, ...]) -> None:
@@ -75,13 +79,15 @@ class EspeakEngine(BlockingActor[Speak]):
             words: tuple[Word, ...] = ()
             for event in events:
                 if isinstance(event, WordAt):
-                    words += times.word(event.character, event.sample)
+                    words += times.word(event.character, lead + event.sample)
                 else:
-                    times.clause_ended(event.sample)
+                    times.clause_ended(lead + event.sample)
             if pcm or words:
                 say(pcm, words)
             return True
 
+        for at in range(0, lead, _SILENCE_SAMPLES):
+            on_chunk(bytes(2 * min(_SILENCE_SAMPLES, lead - at)), ())
         try:
             self._espeak.speak(
                 message.text,
@@ -90,7 +96,6 @@ class EspeakEngine(BlockingActor[Speak]):
                 words_per_minute=message.words_per_minute,
                 pitch=message.pitch,
                 volume=message.volume,
-                end_pause=message.end_pause,
             )
         except NoSuchVoice:
             raise Refuse(f"there is no voice {message.voice!r}") from None

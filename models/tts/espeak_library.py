@@ -21,7 +21,6 @@ _CHUNK_MS = 60
 _DONT_EXIT = 0x8000
 """A library that cannot find its data would end the process otherwise."""
 _UTF8 = 1
-_END_PAUSE = 0x1000
 _RATE, _VOLUME, _PITCH = 1, 2, 3
 _LIST_TERMINATED, _WORD, _END = 0, 1, 5
 _OK = 0
@@ -45,6 +44,20 @@ class _Event(ctypes.Structure):
         ("sample", ctypes.c_int),
         ("user_data", ctypes.c_void_p),
         ("id", _Identity),
+    ]
+
+
+class _Voice(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_char_p),
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("unused", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
     ]
 
 
@@ -91,6 +104,7 @@ class Espeak:
             self._library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
         except OSError as error:
             raise EngineMissing(engine, "espeakng_loader", str(error)) from error
+        self._library.espeak_GetCurrentVoice.restype = ctypes.POINTER(_Voice)
         data = espeakng_loader.get_data_path().encode()
         with _lock:
             self.rate: int = self._library.espeak_Initialize(
@@ -108,7 +122,6 @@ class Espeak:
         words_per_minute: int,
         pitch: int,
         volume: int,
-        end_pause: bool,
     ) -> None:
         """Speak the text, chunk by chunk: mono s16le at `rate`, 60 ms or less, with its events.
 
@@ -116,7 +129,6 @@ class Espeak:
             on_chunk: takes them on this thread; False ends it.
             pitch: 0 to 100, 50 is the voice's own.
             volume: percent.
-            end_pause: with the pause that follows a sentence.
 
         Raises:
             NoSuchVoice: by that name.
@@ -136,15 +148,27 @@ class Espeak:
         raw = text.replace("\0", " ").encode(errors="replace") + b"\0"
         with _lock:
             library = self._library
-            if library.espeak_SetVoiceByName(voice.encode()) != _OK:
-                raise NoSuchVoice(voice)
+            self._choose(voice)
             for parameter, value in ((_RATE, words_per_minute), (_PITCH, pitch), (_VOLUME, volume)):
                 library.espeak_SetParameter(parameter, value, 0)
             library.espeak_SetSynthCallback(callback)
-            flags = _UTF8 | (_END_PAUSE if end_pause else 0)
-            library.espeak_Synth(raw, ctypes.c_size_t(len(raw)), 0, 1, 0, flags, None, None)
+            library.espeak_Synth(raw, ctypes.c_size_t(len(raw)), 0, 1, 0, _UTF8, None, None)
         if failures:
             raise failures[0]
+
+    def _choose(self, voice: str) -> None:
+        """Speak with that voice: the name of one, or a language, and a variant ("en-gb+f3")."""
+        library = self._library
+        if library.espeak_SetVoiceByName(voice.encode()) == _OK:
+            return
+        language, plus, variant = voice.partition("+")
+        wanted = _Voice(languages=language.encode())
+        if library.espeak_SetVoiceByProperties(ctypes.byref(wanted)) != _OK:
+            raise NoSuchVoice(voice)
+        if plus:  # which the search by language knows nothing of
+            found: bytes = library.espeak_GetCurrentVoice().contents.identifier
+            if library.espeak_SetVoiceByName(found + b"+" + variant.encode()) != _OK:
+                raise NoSuchVoice(voice)
 
 
 def _events(events: Any) -> list[WordAt | ClauseEnd]:

@@ -33,6 +33,7 @@ class WordTimes:
         """The word the latest event was about; the group has come at least so far."""
         self._start = 0
         """The first sample of the group."""
+        self._begun = False
         self._pause: int | None = None
         """The sample at which a clause ended in the group."""
         self._sound = b""
@@ -49,6 +50,9 @@ class WordTimes:
         Returns: the words that are over by that.
         """
         index = max(bisect_right(self._places, character) - 1, 0)
+        if not self._begun and index == 0:
+            self._start = sample
+        self._begun = True
         if index <= self._current:
             return ()
         self._current = index

@@ -12,14 +12,13 @@ from functools import partial
 
 import attrs
 import httpx
-import orjson
 import trio
 from attrs.validators import ge, gt, instance_of, le, min_len
 
 from models.faults import FaultKind, ModelFault
 from models.net import Call, HttpConfig, Patience, Provider, ProviderFault
 from models.net.faults import garbled
-from models.net.http import URL, Body, hold, open_client, streamed
+from models.net.http import URL, Body, check_key, hold, open_client, streamed, to_json
 from models.tts.protocol import CancelSpeech, SpeechAudio, Synthesize, Synthesized, TtsMessage
 from supervision import ChildSpec, handles
 from supervision.resilience import BreakerConfig
@@ -42,7 +41,7 @@ class OpenAiTtsConfig:
     voice: str = attrs.field(default="alloy", validator=min_len(1))
     """As the server names it; used where a piece names none."""
 
-    api_key: Secret | None = None
+    api_key: Secret | None = attrs.field(default=None, validator=check_key)
     """Sent as a bearer token. A local server needs none."""
 
     base_url: str = attrs.field(default="https://api.openai.com/v1", validator=URL)
@@ -137,22 +136,29 @@ class OpenAiTts(Provider[TtsMessage]):
             del self._lines[call.name]
 
     def _move_up(self, utterance: str) -> None:
-        """Let the first piece sound, and ask for the next one."""
+        """Let the first piece sound, and ask for the next one if that is no trouble."""
         line = self._lines[utterance]
         line[0].turn.set()
-        for piece in [*line][:_AHEAD]:
-            if not piece.started:
+        for number, piece in enumerate([*line][:_AHEAD]):
+            if not piece.started and (number == 0 or self.guard.at_ease(self.now)):
                 piece.started = True
                 self.start_call(piece.call, self._speak, piece)
 
     # -- in the task of a piece -----------------------------------------------------------
 
     async def _speak(self, call: Call, piece: _Piece) -> Synthesized:
+        try:
+            return await self._synthesize(call, piece)
+        except ProviderFault:
+            await piece.turn.wait()  # what comes before it may still sound to its end
+            raise
+
+    async def _synthesize(self, call: Call, piece: _Piece) -> Synthesized:
         request = piece.request
         if not any(c.isalnum() for c in request.text):  # nothing that could be said
             await piece.turn.wait()
             return Synthesized(request.utterance, request.piece, 0.0)
-        body = orjson.dumps(self._body(request))
+        body = to_json(self._body(request))
         patience = Patience(self._config.first, self._config.stall)
         with patience.waiting():
             try:

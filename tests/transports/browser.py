@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+PATIENCE = 10.0
+"""Seconds a test waits for a browser on a busy machine."""
 
 FLAGS = (
     "--headless=new",
@@ -53,13 +57,13 @@ def open_page(browser: Any, **context: Any) -> Iterator[Any]:
     """A fresh page; fails the test on an error of its own or anything on its console."""
     with browser.new_context(**context) as fresh:
         page = fresh.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(1000 * PATIENCE)
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda line: complaints.append(f"{line.type}: {line.text}"))
         yield page
         page.goto("about:blank")  # what the page still has to say, it says now
-    assert complaints == []
+    assert complaints == [], complaints
 
 
 def snapshot(page: Any) -> dict[str, Any]:
@@ -68,9 +72,15 @@ def snapshot(page: Any) -> dict[str, Any]:
     return known
 
 
-def wait_for(page: Any, expression: str) -> None:
-    """Until the JavaScript expression over `it`, a snapshot, holds."""
-    page.wait_for_function(f"(() => {{ const it = troupe.snapshot(); return {expression}; }})()")
+def wait_for(page: Any, condition: str) -> None:
+    """Until the JavaScript expression over `it`, a snapshot, holds.
+
+    Playwright's own `wait_for_function` evaluates text in the page, which the page forbids.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not page.evaluate(f"(() => {{ const it = troupe.snapshot(); return {condition}; }})()"):
+        assert time.monotonic() < deadline, f"never: {condition}; but {snapshot(page)}"
+        page.wait_for_timeout(10)
 
 
 def write_wav(path: Path, sound: bytes, rate: int) -> Path:

@@ -31,10 +31,8 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
+from tests.transports.browser import PATIENCE
 from transports.server.pages import CONTENT_TYPES, PAGE_HEADERS, PAGES
-
-PATIENCE = 10.0
-"""Seconds a test waits for a browser on a busy machine."""
 
 
 def tone(seconds: float, rate: int, frequency: float = 440, level: float = 0.3) -> bytes:
@@ -198,7 +196,7 @@ class PageServer:
                 for event in protocol.events_received():
                     assert isinstance(event, Frame)
                     if event.opcode is Opcode.TEXT and call is None:
-                        call = await self._welcome(protocol, stream, json.loads(event.data))
+                        call = await self._welcome(protocol, stream, json.loads(bytes(event.data)))
                         if call is not None:
                             nursery.start_soon(self._write, protocol, stream, call)
                     elif call is not None:
@@ -261,7 +259,7 @@ class PageServer:
     def _received(self, call: PageCall, frame: Frame) -> None:
         with self._changed:
             if frame.opcode is Opcode.TEXT:
-                call.texts.append(json.loads(frame.data))
+                call.texts.append(json.loads(bytes(frame.data)))
             elif frame.opcode is Opcode.BINARY:
                 call.frames.append(bytes(frame.data))
                 call.arrivals.append(time.monotonic())

@@ -20,7 +20,7 @@ from transports.leg import (
     ShowNotice,
     Typed,
 )
-from transports.loopback import Loopback, Lost
+from transports.loopback import Loopback, Lost, Microphones
 
 TONE = b"\x01\x02" * 320
 """20 ms at 16 kHz."""
@@ -51,6 +51,30 @@ async def test_a_microphone_sends_silence_between_words(system: SystemUnderTest)
     assert spoken.start == pytest.approx(system.now - 0.01)
     await trio.sleep(0.1)
     assert call.heard == bytes(640) * 5 + TONE + bytes(640) * 4
+
+
+async def test_many_microphones_share_a_beat(system: SystemUnderTest) -> None:
+    microphones = await system.spawn(Microphones)
+    calls = [await fake_host(system) for _ in range(3)]
+    people = [Loopback(system, call.host.ref, microphones=microphones) for call in calls]
+    for person in people:
+        await person.attach()
+        await trio.sleep(0.004)
+    people[1].speak(TONE * 3)
+    people[2].mute()
+    await trio.sleep(0.2)
+    assert calls[0].heard == bytes(640) * len(calls[0].frames)
+    assert 9 <= len(calls[0].frames) <= 11
+    assert calls[1].heard.strip(b"\0") == TONE * 3
+    assert calls[2].frames == []
+    people[1].drop()
+    await people[1].wait_gone()
+    heard = len(calls[1].frames)
+    await trio.sleep(0.2)
+    assert len(calls[1].frames) == heard
+    await people[1].reattach()
+    await trio.sleep(0.2)
+    assert len(calls[1].frames) - heard == pytest.approx(10, abs=1)
 
 
 async def test_frames_may_have_any_size(system: SystemUnderTest) -> None:

@@ -48,7 +48,9 @@ def _pitch(samples: Any, rate: int) -> float:
     return float(np.argmax(spectrum)) * rate / len(samples)
 
 
-def _call(page: Any, server: PageServer, query: str = "", button: str = "#connect-text") -> PageCall:
+def _call(
+    page: Any, server: PageServer, query: str = "", button: str = "#connect-text"
+) -> PageCall:
     page.goto(server.address + query)
     page.click(button)
     call = server.wait_for_call()
@@ -96,9 +98,7 @@ def test_all_that_was_sent_is_counted_as_played_and_not_one_sample_more(
     call.play(sound)
     call.send(type="mark", name="end")
     call.wait_for("mark")
-    call.wait_until(
-        lambda: call.of("played")[-1]["samples"] == len(sound) // 2, "all of it played"
-    )
+    call.wait_until(lambda: call.of("played")[-1]["samples"] == len(sound) // 2, "all of it played")
     counts = [message["samples"] for message in call.of("played")]
     assert counts == sorted(set(counts))
     steps = np.diff([0, *counts])
@@ -117,7 +117,7 @@ def test_a_mark_comes_back_when_all_before_it_was_played_and_not_earlier(
     call.wait_for("mark", 2)
     kinds = [text["name"] for text in call.of("mark")]
     assert kinds == ["first", "second"]
-    before = [text for text in call.texts[: call.texts.index(call.of("mark")[0])]]
+    before = call.texts[: call.texts.index(call.of("mark")[0])]
     played = [text["samples"] for text in before if text["type"] == "played"]
     assert max(played) >= 4800 - 2400 - 128
 
@@ -137,9 +137,7 @@ def test_a_clear_is_answered_exactly_and_silence_follows(page: Any, server: Page
     wait_for(page, "it.speaker.level === 0")
     # A later sound goes on counting from what was played, not from what was sent.
     call.play(tone(0.1, 24000))
-    call.wait_until(
-        lambda: call.of("played")[-1]["samples"] == answer["played"] + 2400, "the rest"
-    )
+    call.wait_until(lambda: call.of("played")[-1]["samples"] == answer["played"] + 2400, "the rest")
     assert call.of("mark") == []
     assert snapshot(page)["clears"] == [
         {"id": 7, "played": answer["played"], "dropped": answer["dropped"]}

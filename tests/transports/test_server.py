@@ -1,4 +1,7 @@
 import json
+import shutil
+import ssl
+import subprocess
 from collections.abc import AsyncIterator
 
 import attrs
@@ -10,13 +13,15 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from models.audio import Frame
 from supervision import StartFailed
 from supervision.secret import Secret
 from supervision.supervisor import WhichChildren
 from supervision.testing import SystemUnderTest
-from tests.transports.peers import Place, peer_of, serve
+from tests.transports.peers import Peer, Place, peer_of, serve
 from transports.client_link import connect_link
 from transports.frame_link import HandshakeFailed
+from transports.leg import HungUp, SendMark
 from transports.server import ServerConfig, server
 
 
@@ -220,3 +225,65 @@ async def test_a_web_actor_that_crashed_comes_back_with_the_listener(
         await system.restart("/server/web")
         await peer.send(b"\1\2")  # a wire does not notice
         await place.host.audio.expect(object)
+
+
+# -- TLS --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate for 127.0.0.1, signed by itself, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed: it makes the certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    names = (str(folder / "cert.pem"), str(folder / "key.pem"))
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    subprocess.run(
+        [*made, "-nodes", "-days", "2", *subject, "-out", names[0], "-keyout", names[1]],
+        check=True,
+        capture_output=True,
+    )
+    return names
+
+
+async def test_everything_goes_through_tls_if_there_is_a_certificate(
+    system: SystemUnderTest, certificate: tuple[str, str]
+) -> None:
+    config = ServerConfig(port=0, tls_certificate=certificate[0], tls_key=certificate[1])
+    place = await serve(system, config, routes=ROUTES)
+    assert place.address.startswith("https://")
+    trusting = ssl.create_default_context(cafile=certificate[0])
+    url = place.address
+    async with httpx.AsyncClient(base_url=url, trust_env=False, verify=trusting) as client:
+        assert (await client.get("/health")).json()["live"]
+        assert (await client.get("/api/who")).json()["peer"] == "127.0.0.1"
+    async with connect_link(url.replace("http", "ws") + "/media", tls=trusting) as link:
+        peer = Peer(link)
+        await peer.start()
+        wire = place.host.attaches[0].wire
+        for number in range(20):
+            await peer.send(bytes([number, 0]) * 320)
+            wire.tell(Frame(bytes([number, 0]) * 320, 16000))
+        wire.tell(SendMark("end"))
+        await peer.told("mark")
+        assert peer.sounds == b"".join(bytes([number, 0]) * 320 for number in range(20))
+        assert place.host.heard == peer.sounds
+        await peer.link.close()
+        await place.host.events.expect(HungUp)
+
+
+async def test_whoever_speaks_no_tls_is_sent_away(
+    system: SystemUnderTest, certificate: tuple[str, str]
+) -> None:
+    config = ServerConfig(port=0, tls_certificate=certificate[0], tls_key=certificate[1])
+    place = await serve(system, config)
+    answer = await raw(place, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert b"HTTP" not in answer
+    assert await raw(place, b"\x16") == b""  # begins, and never goes on
+
+
+def test_a_certificate_without_its_key_is_a_fault_of_the_configuration() -> None:
+    with pytest.raises(ValueError, match="go together"):
+        ServerConfig(tls_certificate="cert.pem")

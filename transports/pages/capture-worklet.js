@@ -23,7 +23,9 @@ class Capture extends AudioWorkletProcessor {
     if (channels.length === 0) return true;
     const block = this.#resampler === null ? channels[0] : this.#resampler.push(channels[0]);
     for (const sample of block) {
-      this.#frame[this.#filled] = Math.max(-32768, Math.min(32767, Math.round(sample * 32768)));
+      // Chromium makes floats of a device's 16 bits with these two factors; the way back is exact.
+      const value = Math.round(sample * (sample < 0 ? 32768 : 32767));
+      this.#frame[this.#filled] = Math.max(-32768, Math.min(32767, value));
       this.#filled += 1;
       if (this.#filled === this.#frame.length) this.#post();
     }

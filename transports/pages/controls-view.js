@@ -120,8 +120,11 @@ export class ControlsView {
     const note = find('away');
     note.hidden = wait === null;
     if (wait === null) return;
-    const words = `${sentence(reason)} Trying again in ${Math.max(1, Math.ceil(wait))} s.`;
-    if (note.textContent !== words) note.textContent = words;
+    const words = `${sentence(reason)} Trying again`;
+    const count = ` in ${Math.max(1, Math.ceil(wait))} s.`;
+    const [told, counted] = note.children;
+    if (told.textContent !== words) told.textContent = words;
+    if (counted.textContent !== count) counted.textContent = count;
   }
 }
 

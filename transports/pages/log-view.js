@@ -1,6 +1,6 @@
 // Everything that passed on the line except sound, newest last, with a filter.
 
-import { find, h } from './dom.js';
+import { Follower, find, h } from './dom.js';
 
 const LIMIT = 500;
 // They come ten times a second while the agent speaks, and say little to a reader.
@@ -20,6 +20,7 @@ function jotted(fields) {
 export class LogView {
   #entries = []; // {at, from, kind, text}
   #list = find('log');
+  #follower = new Follower(this.#list);
   #filter = find('log-filter');
   #receipts = find('log-receipts');
   #count = find('log-count');
@@ -61,8 +62,6 @@ export class LogView {
   }
 
   #append(entry) {
-    const { scrollHeight, scrollTop, clientHeight } = this.#list;
-    const follows = scrollHeight - scrollTop - clientHeight < 60;
     const arrow = entry.from === 'page' ? '→' : '←';
     this.#list.append(
       h(
@@ -74,7 +73,7 @@ export class LogView {
         h('span', { class: 'body' }, entry.text),
       ),
     );
-    if (follows) this.#list.scrollTop = this.#list.scrollHeight;
+    this.#follower.grown();
   }
 
   #redraw() {

@@ -1,21 +1,17 @@
 // The conversation as a script: who speaks, what was said, and how far it was heard.
 
 import { splitAt } from './conversation.js';
-import { find, h } from './dom.js';
-
-const NEAR_THE_END = 80; // pixels: whoever has scrolled up further is reading, and is left alone
+import { Follower, find, h } from './dom.js';
 
 export class TranscriptView {
   #list = find('transcript');
-  #scroller = find('script');
+  #follower = new Follower(find('script'));
   #announcer = find('announcer');
   #drawn = new Map(); // element by key
   #announced = new Set();
 
   /** Draws the items that changed, and forgets those the conversation has forgotten. */
   draw(changed, items) {
-    const stays = this.#scroller.scrollHeight - this.#scroller.scrollTop;
-    const follows = stays - this.#scroller.clientHeight < NEAR_THE_END;
     for (const item of changed) {
       const element = this.#drawn.get(item.key) ?? this.#add(item.key);
       this.#render(element, item);
@@ -27,7 +23,7 @@ export class TranscriptView {
       this.#announced.delete(oldest.dataset.key);
       oldest.remove();
     }
-    if (follows) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#follower.grown();
   }
 
   /** A new call: an empty page. */
@@ -38,7 +34,7 @@ export class TranscriptView {
   }
 
   toEnd() {
-    this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#follower.toEnd();
   }
 
   #add(key) {

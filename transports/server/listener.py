@@ -76,7 +76,7 @@ class ListenerStatistics:
 
 
 class Listener(Actor[Where]):
-    """Accepts connections until it is stopped."""
+    """Accepts connections until it is stopped; those who are in by then are not its business."""
 
     def __init__(
         self,
@@ -106,14 +106,6 @@ class Listener(Actor[Where]):
         self._socket.setblocking(False)
         self.start_task(self._accept, name="accept")
 
-    def on_stop(self) -> None:
-        """Nobody new comes in; whoever is in is the wires' and the web's business."""
-        trio.lowlevel.notify_closing(self._socket)
-        self._socket.close()
-
-    def on_failure(self, *_: object) -> None:
-        self.on_stop()
-
     @handles
     def on_where(self, message: Where) -> str:
         host, port = self._socket.getsockname()[:2]
@@ -135,21 +127,22 @@ class Listener(Actor[Where]):
     # -- accepting ------------------------------------------------------------------------
 
     async def _accept(self) -> None:
-        async with trio.open_nursery() as nursery:
-            while True:
-                try:
+        try:
+            async with trio.open_nursery() as nursery:
+                while True:
                     await trio.lowlevel.wait_readable(self._socket)
-                    sock, address = self._socket.accept()
-                except trio.ClosedResourceError:
-                    nursery.cancel_scope.cancel()
-                    return
-                except OSError as error:
-                    if error.errno in OUT_OF_FILES:
-                        logger.warning(f"cannot accept: {error.strerror}; trying again in 0.1 s")
-                        await trio.sleep(0.1)
-                    continue  # or it was gone before it was accepted
-                self._accepted += 1
-                self._let_in(sock, str(address[0]), nursery)
+                    try:
+                        sock, address = self._socket.accept()
+                    except OSError as error:
+                        if error.errno in OUT_OF_FILES:
+                            logger.warning(f"cannot accept: {error.strerror}; again in 0.1 s")
+                            await trio.sleep(0.1)
+                        continue  # or it was gone before it was accepted
+                    self._accepted += 1
+                    self._let_in(sock, str(address[0]), nursery)
+        finally:
+            # The task ends with the actor however that ends, where hooks may not run.
+            self._socket.close()
 
     def _let_in(self, sock: socket.socket, peer: str, nursery: trio.Nursery) -> None:
         config = self._config

@@ -34,6 +34,7 @@ WAIT = -1
 NO_CUT = -2
 """The verdict on a terminator that ends nothing."""
 
+_BLANK = re.compile(r"\s")
 _BLANKS = re.compile(r"[^\S\n]*")
 _WORD = re.compile(r"[^\W\d_]*")
 _ATTACHED = re.compile(r"[\w/\\@&=#%+~-]", re.ASCII)
@@ -228,11 +229,10 @@ class Cutter:
                 self.buffer[at - 1 : at].isdigit() and self.buffer[end : end + 1].isdigit()
             )
             return NO_CUT if dash_in_number else end
-        stop = end
-        while stop < min(len(self.buffer), end + _TOKEN_REACH) and not self.buffer[stop].isspace():
-            stop += 1
-        if stop == len(self.buffer) and stop < end + _TOKEN_REACH and not final:
+        blank = _BLANK.search(self.buffer, end, end + _TOKEN_REACH)
+        if blank is None and len(self.buffer) < end + _TOKEN_REACH and not final:
             return WAIT
+        stop = min(len(self.buffer), end + _TOKEN_REACH) if blank is None else blank.start()
         start = self._token_start(at)
         for match in UNBREAKABLE.finditer(self.buffer[start:stop]):
             if match.start() <= at - start and match.end() > end - start:

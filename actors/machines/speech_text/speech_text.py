@@ -99,6 +99,7 @@ class SpeechText:
         self._pushed = 0  # characters of the source
         self._covered = 0
         self._waiting: deque[Tracked] = deque()  # filtered, not in a segment yet
+        self._taken = 0  # characters of the first of these that are in a segment
 
     @property
     def deadline(self) -> float:
@@ -106,7 +107,7 @@ class SpeechText:
         return self._chunker.deadline
 
     def __repr__(self) -> str:
-        waiting = sum(len(part.text) for part in self._waiting)
+        waiting = sum(len(part.text) for part in self._waiting) - self._taken
         return f"<SpeechText {self.config.language}: {self._pushed} in, {waiting} waiting>"
 
     def push(self, text: str, at: float) -> Sequence[Segment]:
@@ -154,12 +155,14 @@ class SpeechText:
         """The next `length` characters of the filtered text."""
         parts: list[Tracked] = []
         while length:
-            part = self._waiting.popleft()
-            if len(part.text) > length:
-                self._waiting.appendleft(part.part(length))
-                part = part.part(0, length)
+            first = self._waiting[0]
+            part = first.part(self._taken, self._taken + length)
             parts.append(part)
             length -= len(part.text)
+            self._taken += len(part.text)
+            if self._taken == len(first.text):
+                self._waiting.popleft()
+                self._taken = 0
         return joined(parts)
 
     def _segment(self, tracked: Tracked) -> Segment:

@@ -18,7 +18,7 @@ from actors.machines.speech_text.markdown_rules import (
     holds_gloss,
     without_doubled_blank,
 )
-from actors.machines.speech_text.tracked import Tracked, joined
+from actors.machines.speech_text.tracked import EMPTY, Tracked, joined
 from actors.machines.speech_text.units import UnitScanner
 
 LONGEST_GLOSSED = 8
@@ -54,8 +54,11 @@ class TextFilter:
 
     def push_tracked(self, text: str) -> Tracked:
         """`push`, with the source span of every character."""
+        units = list(self._units.push(text))
+        if not units:
+            return EMPTY  # what waits for a gloss goes on waiting
         ready = self._tail
-        for unit, line_context in self._units.push(text):
+        for unit, line_context in units:
             self._add(ready, self._rewritten(unit, line_context, final=False))
         held = self._held(ready)
         self._tail = ready[len(ready) - held :]
@@ -104,7 +107,7 @@ class TextFilter:
         return _trailing_latin(ready)
 
     def _gloss_begins(self) -> bool:
-        begun = self._units.unfinished()
+        begun = self._units.unfinished(64)
         return begun.startswith("(") and holds_gloss(begun)
 
 

@@ -98,9 +98,9 @@ class UnitScanner:
         if self._start < len(self._buffer) and not self._fenced:
             yield self._take(len(self._buffer))
 
-    def unfinished(self) -> str:
-        """What was pushed and is in no unit yet."""
-        return self._buffer[self._start :]
+    def unfinished(self, most: int) -> str:
+        """The first characters that were pushed and are in no unit yet, at most `most`."""
+        return self._buffer[self._start : self._start + most]
 
     def _drop_done(self) -> None:
         done = self._start

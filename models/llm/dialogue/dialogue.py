@@ -20,7 +20,7 @@ from models.llm.control import (
     read_task_report,
 )
 from models.llm.dialogue.matching import Match, match
-from models.llm.dialogue.script import Agent, Rule, Script
+from models.llm.dialogue.script import Agent, Rule, Script, Variants
 from models.llm.dialogue.state import (
     Called,
     Pending,
@@ -34,6 +34,7 @@ from models.llm.dialogue.state import (
     unsaid,
     variant,
 )
+from models.llm.dialogue.template import parsed
 from models.llm.dialogue.words import Token, tokens
 
 REMEMBERED = 2048
@@ -96,8 +97,7 @@ class Dialogue:
             case AgentSaid():
                 return self._spoke(state, item)
             case ToolCalled():
-                called = Called(item.name, item.arguments, state.step.rule, state.turn)
-                return attrs.evolve(state, calls={**state.calls, item.id: called}, settled=False)
+                return _called(state, item)
             case ToolAnswered():
                 return self._answered(state, item)
             case Instruction():
@@ -160,26 +160,19 @@ class Dialogue:
             called = Called(DELEGATE_TOOL, "{}", None, state.turn)
         tasks = {id: task for id, task in state.tasks.items() if id != report.task}
         state = attrs.evolve(state, tasks=tasks, interrupted=False, unsaid="", planned="")
-        return self._outcome(state, called, report.output, report.failed)
+        after = self._outcome(state, called, report.output, report.failed)
+        late = called.turn != state.turn
+        return _also(after, state.step) if late and not state.spoken else after
 
     def _outcome(self, state: State, called: Called, output: str, failed: bool) -> State:
         """A tool's work is done: say what came of it."""
         if not failed:
             state = attrs.evolve(state, outputs={**state.outputs, called.name: output})
         rule = called.rule
-        extra = {"error": output} if failed else {}
-        text = None
-        if rule is not None and not failed:
-            text = variant(rule.answers, state.turn, state)
-        if text is None and rule is not None and (failed or rule.answers):
-            text = variant(rule.failed, state.turn, state, extra)
-        if text is None and (failed or (rule is not None and rule.answers)):
-            text = variant(state.agent.unavailable, state.turn, state, extra)
-        if text is None and rule is None:
-            text = output  # nobody in the script asked for it, so nobody knows better words
+        text = _of_outcome(state, rule, output, failed)
         if rule is not None and not failed:
             state = _forgetting(state, rule)
-        return _saying(state, Step(_with_question(state, text or ""), rule=rule))
+        return _saying(state, Step(_with_question(state, text), rule=rule))
 
     # -- what to do about it -----------------------------------------------------------------
 
@@ -291,6 +284,31 @@ def _applies(rule: Rule, state: State, found: Match) -> bool:
     )
 
 
+def _called(state: State, item: ToolCalled) -> State:
+    """A tool was called: by the rule that wanted to, or by another model before this one."""
+    step = state.step
+    rule = step.rule if step.tool == item.name else None
+    if rule is not None:
+        step = attrs.evolve(step, tool="")  # that is done, and not to be done again
+    called = Called(item.name, item.arguments, rule, state.turn)
+    calls = {**state.calls, item.id: called}
+    return attrs.evolve(state, step=step, calls=calls, settled=False)
+
+
+def _of_outcome(state: State, rule: Rule | None, output: str, failed: bool) -> str:
+    """What is said about what a tool has answered."""
+    if not failed and rule is None and isinstance(parsed(output), str):
+        return output  # nobody in the script asked for it, so nobody knows better words
+    if not failed and rule is not None and not rule.answers:
+        return ""
+    extra = {"error": output} if failed else {}
+    ways: tuple[Variants, ...] = (state.agent.unavailable,)
+    if rule is not None:
+        ways = (rule.failed, *ways) if failed else (rule.answers, rule.failed, *ways)
+    known = (variant(way, state.turn, state, extra) for way in ways)
+    return next((text for text in known if text is not None), "")
+
+
 def _filled(pending: Pending | None, state: State, heard: Sequence[Token]) -> Match | None:
     if pending is None:
         return None
@@ -314,7 +332,9 @@ def _with_question(state: State, text: str) -> str:
 
 def _also(state: State, step: Step) -> State:
     """What the agent is about to say, and then `step`, which has not had its turn yet."""
-    both = attrs.evolve(step, text=_joined(state.step.text, step.text))
+    first = state.step.text
+    repeated = bool(step.text) and first.endswith(step.text)  # the open question
+    both = attrs.evolve(step, text=first if repeated else _joined(first, step.text))
     return attrs.evolve(state, step=both, planned=both.text)
 
 

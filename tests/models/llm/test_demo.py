@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.conversation import UserSaid
 from models.llm.control import (
@@ -143,6 +145,13 @@ def test_an_evening_at_harbor_house() -> None:
     assert they.say("go back to the front desk").endswith("What else can I do for you?")
     assert they.say("goodbye").endswith("Goodbye.")
     assert they.steps[-2].tool == HANGUP_TOOL
+
+
+@given(st.lists(st.sampled_from(phrases(SCRIPT)), max_size=10))
+def test_whatever_is_said_there_is_an_answer(sayings: list[str]) -> None:
+    they = Talk(SCRIPT, tools)
+    for text in sayings:
+        assert they.say(text), text
 
 
 @pytest.mark.parametrize(

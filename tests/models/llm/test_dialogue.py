@@ -347,6 +347,33 @@ def test_an_open_question_survives_a_report() -> None:
     assert they.go_on() == "The scout saw rain. Which size?"
 
 
+def test_a_report_does_not_hide_what_the_user_said() -> None:
+    they = talk()
+    they.say("look outside")
+    they.context.append(UserSaid("are you open", 2))
+    they.context.append(task_report(TaskReport("t-1", '{"seen": "rain"}')))
+    assert they.go_on() == "The scout saw rain. Yes."
+
+
+def test_a_report_asks_the_open_question_once() -> None:
+    they = talk()
+    they.say("look outside")
+    they.context.append(UserSaid("pizza", 2))
+    they.context.append(task_report(TaskReport("t-1", '{"seen": "rain"}')))
+    assert they.go_on() == "The scout saw rain. Which size?"
+
+
+def test_a_conversation_that_another_model_began_goes_on() -> None:
+    dialogue = Dialogue(SCRIPT)
+    context: list[Item] = [UserSaid("pizza", 1), ToolCalled("c", "menu", "{}", 1)]
+    said = {
+        output: dialogue.answer([*context, ToolAnswered("c", output)]).text
+        for output in ('{"pizza": 8}', "We have pizza.")
+    }
+    assert said["We have pizza."] == "We have pizza. Which size?"
+    assert said['{"pizza": 8}'] == "I am sorry, that does not work right now. Which size?"
+
+
 @given(st.from_regex(r"\S+", fullmatch=True), st.text(), st.booleans())
 def test_a_report_is_read_as_it_was_written(task: str, output: str, failed: bool) -> None:
     report = TaskReport(task, output, failed)

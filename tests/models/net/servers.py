@@ -17,7 +17,6 @@ from trio_websocket import (
     ConnectionClosed,
     WebSocketConnection,
     WebSocketRequest,
-    serve_websocket,
     wrap_server_stream,
 )
 
@@ -109,7 +108,10 @@ async def _read_request(stream: trio.abc.Stream) -> Received | None:
     head: h11.Request | None = None
     body = b""
     while True:
-        event = wire.next_event()
+        try:
+            event = wire.next_event()
+        except h11.RemoteProtocolError:  # it was cut off in the middle of asking
+            return None
         match event:
             case h11.NEED_DATA:
                 try:
@@ -246,18 +248,25 @@ class WsServer:
         finally:
             self.open -= 1
 
+    async def _serve(self, request: WebSocketRequest, scope: trio.CancelScope) -> None:
+        await self.serve(request)
+        scope.cancel()
+
     async def dial(self, nursery: trio.Nursery) -> trio.abc.Stream:
         """A connection to this server made of memory, so that virtual time may pass on it."""
         ours, theirs = memory_stream_pair()
-        nursery.start_soon(self._serve_stream, theirs)
+        nursery.start_soon(self.serve_stream, theirs)
         await trio.lowlevel.checkpoint()
         return ours
 
-    async def _serve_stream(self, stream: trio.abc.Stream) -> None:
+    async def serve_stream(self, stream: trio.abc.Stream) -> None:
         try:
             async with trio.open_nursery() as nursery:
-                request = await wrap_server_stream(nursery, stream)
-                await self.serve(request)
+                # Of a client that hangs up before it has asked, trio-websocket says nothing.
+                with trio.move_on_after(0.5):
+                    request = await wrap_server_stream(nursery, stream)
+                    nursery.start_soon(self._serve, request, nursery.cancel_scope)
+                    return
                 nursery.cancel_scope.cancel()
         finally:
             await trio.aclose_forcefully(stream)
@@ -267,10 +276,10 @@ class WsServer:
 async def ws_server(*talks: Talk | int | None) -> AsyncIterator[WsServer]:
     server = WsServer("", deque(talks))
     async with trio.open_nursery() as nursery:
-        listening = await nursery.start(
-            partial(serve_websocket, server.serve, "127.0.0.1", 0, ssl_context=None)
+        (listener,) = await nursery.start(
+            partial(trio.serve_tcp, server.serve_stream, 0, host="127.0.0.1")
         )
-        server.url = f"ws://127.0.0.1:{listening.port}"
+        server.url = f"ws://127.0.0.1:{listener.socket.getsockname()[1]}"
         yield server
         nursery.cancel_scope.cancel()
 

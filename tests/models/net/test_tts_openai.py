@@ -10,10 +10,11 @@ import pytest
 import trio
 
 from models.faults import FaultKind, ModelFault
-from models.tts.openai import OpenAiTtsConfig, openai_tts_spec
+from models.tts.openai import OpenAiTts, OpenAiTtsConfig, openai_tts_spec
 from models.tts.protocol import CancelSpeech, SpeechAudio, Synthesize, Synthesized, TtsMessage
-from supervision import ActorRef
+from supervision import Actor, ActorRef
 from supervision.faults import Fault, InjectedFault
+from supervision.resilience import BreakerConfig
 from supervision.secret import Secret
 from supervision.testing import Probe, SystemUnderTest, system_under_test
 from tests.models.net.servers import (
@@ -38,6 +39,7 @@ class Rig:
     server: HttpServer
     tts: ActorRef[TtsMessage]
     probe: Probe
+    actor: OpenAiTts
 
     async def speak(self, text: str = "Hello.", piece: int = 0) -> Synthesized | ModelFault:
         with trio.fail_after(10):
@@ -60,8 +62,17 @@ class Rig:
 async def rig(*answers: Answer, **config: Any) -> AsyncIterator[Rig]:
     async with http_server(*answers) as server, system_under_test() as system:
         settings = OpenAiTtsConfig("t-1", "v-1", Secret("sk-1"), server.url, **config)
-        tts = await system.start_child(openai_tts_spec(settings, "tts"))
-        yield Rig(system, server, tts, await system.probe(SpeechAudio))
+        spec = openai_tts_spec(settings, "tts")
+        actors: list[OpenAiTts] = []
+
+        def make() -> Actor[TtsMessage]:
+            actor = spec.start()
+            assert isinstance(actor, OpenAiTts)
+            actors.append(actor)
+            return actor
+
+        tts = await system.start_child(attrs.evolve(spec, start=make))
+        yield Rig(system, server, tts, await system.probe(SpeechAudio), actors[0])
 
 
 async def speaks(exchange: Exchange) -> None:
@@ -181,3 +192,64 @@ async def test_a_voice_that_makes_no_progress_is_given_up(said: list[bytes]) -> 
         assert (await r.fault()).kind is FaultKind.TIMEOUT
         with trio.fail_after(2):
             await r.server.hung_up.wait()
+
+
+async def test_what_is_asked_for_ahead_and_fails_lets_the_piece_before_it_sound() -> None:
+    go_on = trio.Event()
+
+    async def answer(exchange: Exchange) -> None:
+        if exchange.request.json["input"] == "Hi 1.":
+            return await whole(400)(exchange)
+        await exchange.start()
+        await go_on.wait()
+        await exchange.send(LOUD)
+        return await exchange.finish()
+
+    async with rig(answer, first=5.0) as r:
+        replies = [
+            r.tts.ask(Synthesize("u-1", n, f"Hi {n}.", r.probe.ref, last=n == 2), timeout=math.inf)
+            for n in range(3)
+        ]
+        await trio.sleep(0.1)
+        go_on.set()
+        answers = [await reply for reply in replies]
+        assert answers[0] == Synthesized("u-1", 0, 0.02)
+        assert [a.kind for a in answers if isinstance(a, ModelFault)] == [FaultKind.REJECTED] * 2
+
+
+async def test_nothing_is_asked_for_ahead_where_there_is_no_room() -> None:
+    async with rig(speaks, concurrent=1) as r:
+        replies = [
+            r.tts.ask(Synthesize("u-1", n, f"Hi {n}.", r.probe.ref, last=n == 2), timeout=math.inf)
+            for n in range(3)
+        ]
+        assert [type(await reply) for reply in replies] == [Synthesized] * 3
+
+
+async def test_an_open_breaker_answers_all_pieces_and_keeps_no_place() -> None:
+    async with rig(whole(401), whole(401), breaker=BreakerConfig(failures=1)) as r:
+        assert (await r.fault()).kind is FaultKind.UNAUTHORIZED
+        replies = [
+            r.tts.ask(Synthesize("u-2", n, "Hi.", r.probe.ref, last=n == 2), timeout=math.inf)
+            for n in range(3)
+        ]
+        for reply in replies:
+            fault = await reply
+            assert isinstance(fault, ModelFault)
+            assert fault.kind is FaultKind.BREAKER_OPEN
+        assert r.actor.statistics().guard.under_way == 0
+        assert r.actor.statistics().faults == {"unauthorized": 1, "breaker_open": 3}
+
+
+@pytest.mark.parametrize("text", ["half a pair: \ud83d", 'tab\tand "quotes"'])
+async def test_any_text_is_spoken_or_rejected(text: str) -> None:
+    async with rig(speaks) as r:
+        answer = await r.speak(text)
+        if isinstance(answer, ModelFault):
+            assert answer.kind is FaultKind.REJECTED
+
+
+def test_a_key_with_a_line_break_is_refused_and_not_shown() -> None:
+    with pytest.raises(ValueError, match="api_key") as refused:
+        OpenAiTtsConfig(api_key=Secret("sk-12345\n"))
+    assert "12345" not in str(refused.value)

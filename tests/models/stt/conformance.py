@@ -280,6 +280,16 @@ class SttConformance:
         assert normal((await line.flush(1)).text) == normal(ears.phrases[0])
         await line.close()
 
+    async def test_half_a_sample_harms_nobody(self, ears: Ears) -> None:
+        line = await open_line(ears, "s-1")
+        ears.ref.tell(Audio("odd", b"\1"))
+        odd = await open_line(ears, "odd")
+        ears.ref.tell(Audio("odd", b"\1\0\1"))
+        line.say(ears.phrases[0])
+        assert normal((await line.flush(1)).text) == normal(ears.phrases[0])
+        await line.close()
+        await odd.close()
+
     async def test_the_ask_of_an_open_stream_ends_with_the_provider(self, ears: Ears) -> None:
         line = await open_line(ears, "s-1")
         line.say(ears.phrases[0])

@@ -60,14 +60,17 @@ class TestPocketsphinx(SttConformance):
 
 def worker_pid() -> int:
     """The process of the only worker."""
-    (pid,) = {
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit()
-        and entry.joinpath("stat").read_text().rpartition(")")[2].split()[1] == str(os.getpid())
-        and b"worker_main" in entry.joinpath("cmdline").read_bytes()
-    }
+    (pid,) = (int(entry.name) for entry in Path("/proc").glob("[0-9]*") if is_worker(entry))
     return pid
+
+
+def is_worker(process: Path) -> bool:
+    """Whether that is a worker of ours; others may end while they are looked at."""
+    try:
+        parent = process.joinpath("stat").read_text().rpartition(")")[2].split()[1]
+        return parent == str(os.getpid()) and b"worker_main" in (process / "cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 async def wait_partial(line: Line) -> None:
@@ -204,6 +207,16 @@ async def test_a_grammar_may_come_from_a_file(node: SystemUnderTest, tmp_path: P
     await line.close()
 
 
+async def test_a_grammar_that_is_none_is_said(node: SystemUnderTest, tmp_path: Path) -> None:
+    node.expect_crash("/stt/workers/*")
+    file = tmp_path / "odd.jsgf"
+    file.write_text("#JSGF V1.0;\ngrammar p;\npublic <p> = zorblax please;")
+    fault = await (await open_line(await sphinx(node, grammar_file=str(file)), "s-1")).over
+    assert isinstance(fault, ModelFault)
+    assert fault.kind is FaultKind.UNAVAILABLE
+    assert "Java Speech Grammar Format" in fault.detail
+
+
 async def test_other_languages_are_refused(node: SystemUnderTest) -> None:
     ears = await sphinx(node)
     to = await node.spawn(Paper, [])
@@ -248,3 +261,15 @@ def test_an_engine_that_is_configured_and_missing_says_what_to_install(
     monkeypatch.setattr("models.local.find_spec", lambda _: None)
     with pytest.raises(EngineMissing, match=r"pip install 'troupe\[local\]'"):
         pocketsphinx_spec(PocketsphinxConfig())
+
+
+async def test_long_silence_costs_no_word_after_it(node: SystemUnderTest) -> None:
+    line = await open_line(await sphinx(node), "s-1")
+    for _ in range(5):
+        line.silence(2.5)
+        await trio.sleep(0.05)
+    line.say("two pizzas")
+    final = await line.flush(1)
+    assert final.text == "two pizzas"
+    assert 12.5 <= final.words[0].end <= 13.5
+    await line.close()

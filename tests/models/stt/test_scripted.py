@@ -169,3 +169,10 @@ async def test_two_hundred_are_understood_at_once(system: SystemUnderTest) -> No
     for n, line in enumerate(lines):
         assert (await line.flush(1)).text == f"caller {n} speaking"
         await line.close()
+
+
+async def test_a_rate_that_can_carry_no_letters_is_refused(system: SystemUnderTest) -> None:
+    line = await open_line(await scripted(system, rate=4000), "s-1")
+    fault = await line.over
+    assert isinstance(fault, ModelFault)
+    assert fault.kind is FaultKind.REJECTED

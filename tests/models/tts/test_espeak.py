@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 import trio
@@ -14,7 +15,7 @@ from models.tts.protocol import CancelSpeech, Synthesize, Synthesized
 from supervision import SupervisionConfig
 from supervision.faults import Fault, InjectedFault
 from supervision.testing import SystemUnderTest, system_under_test
-from tests.models.tts.conformance import Mouth, TtsConformance, a_speaker, answer
+from tests.models.tts.conformance import Mouth, Speaker, TtsConformance, a_speaker, answer
 
 pytest.importorskip("espeakng_loader")
 
@@ -70,13 +71,25 @@ async def test_every_word_of_any_text_has_its_time(node: SystemUnderTest, text: 
 
 async def test_a_word_ends_where_its_voice_does(node: SystemUnderTest) -> None:
     speaker = await a_speaker(await espeak(node))
-    await answer(speaker.say("u-1", "Two pizzas, please.", last=False))
+    await answer(speaker.say("u-1", "Two pizzas, please."))
     pizzas, please = speaker.words("u-1")[1:]
     assert please.start - pizzas.end > 0.05, "the comma's pause belongs to no word"
-    assert speaker.seconds("u-1") - please.end > 0.1, "nor does that after the sentence"
     pcm = b"".join(audio.pcm for audio in speaker.kept)
     pause = pcm[2 * round(pizzas.end * 22050) : 2 * round(please.start * 22050)]
     assert max(memoryview(pause).cast("h")) <= 64
+
+
+async def test_there_is_a_pause_before_each_piece_but_the_first(node: SystemUnderTest) -> None:
+    speaker = await a_speaker(await espeak(node, EspeakConfig(pause=0.3)))
+    for piece in (0, 1):
+        await answer(speaker.say("u-1", "Two pizzas, please.", piece=piece, last=False))
+    first, second = speaker.words("u-1", 0), speaker.words("u-1", 1)
+    assert first[0].start == 0
+    assert [w.start for w in second] == pytest.approx([w.start + 0.3 for w in first], abs=0.01)
+    assert speaker.seconds("u-1", 1) == pytest.approx(speaker.seconds("u-1", 0) + 0.3, abs=0.01)
+    assert first[-1].end == pytest.approx(speaker.seconds("u-1", 0), abs=0.02)
+    pcm = b"".join(audio.pcm for audio in speaker.of("u-1", 1))
+    assert not any(pcm[: 2 * 6615])
 
 
 async def test_chunks_are_short_and_the_rate_is_the_voices_own(node: SystemUnderTest) -> None:
@@ -102,14 +115,44 @@ async def test_the_configured_voice_rate_and_pitch_are_heard(node: SystemUnderTe
 async def test_a_language_has_a_voice_of_its_own(node: SystemUnderTest) -> None:
     mouth = await espeak(node)
     speaker = await a_speaker(mouth)
-    ask = mouth.ref.ask
-    await ask(Synthesize("en", 0, "Guten Morgen, meine Damen", speaker.to))
-    await ask(Synthesize("de", 0, "Guten Morgen, meine Damen", speaker.to, language="de"))
-    await ask(Synthesize("gb", 0, "Guten Morgen, meine Damen", speaker.to, voice="en-gb"))
+    text = "Guten Morgen, meine Damen"
+    for language in ("en", "en-US", "de", "de-DE", "fr-fr"):
+        await mouth.ref.ask(Synthesize(language, 0, text, speaker.to, language=language))
     await trio.sleep(0.1)
-    assert len({speaker.seconds(name) for name in ("en", "de", "gb")}) == 3
-    fault = await ask(Synthesize("zz", 0, "Guten Morgen", speaker.to, voice="nobody"))
-    assert fault == ModelFault("espeak", FaultKind.REJECTED, "there is no voice 'nobody'")
+    # Breath is noise, so no two sounds are quite alike; how long they are tells who speaks.
+    english, german, french = (speaker.seconds(name) for name in ("en", "de", "fr-fr"))
+    assert speaker.seconds("en-US") == pytest.approx(english, abs=0.02)
+    assert speaker.seconds("de-DE") == pytest.approx(german, abs=0.02)
+    assert abs(english - german) > 0.1
+    assert abs(french - german) > 0.1
+    assert min(english, german, french) > 1
+
+
+def zero_crossings(speaker: Speaker, utterance: str) -> int:
+    samples = memoryview(b"".join(audio.pcm for audio in speaker.of(utterance))).cast("h")
+    return sum((a < 0) != (b < 0) for a, b in pairwise(samples))
+
+
+async def test_a_voice_may_be_named_with_its_variant(node: SystemUnderTest) -> None:
+    mouth = await espeak(node)
+    speaker = await a_speaker(mouth)
+    voices = ("en-us", "en-gb", "en-gb+f3", "en-us+f3", "English (America)")
+    for voice in voices:
+        await mouth.ref.ask(Synthesize(voice, 0, "Two pizzas", speaker.to, voice=voice))
+    await trio.sleep(0.1)
+    assert all(speaker.seconds(voice) > 0.3 for voice in voices)
+    assert speaker.seconds(voices[4]) == pytest.approx(speaker.seconds(voices[0]), abs=0.02)
+    high, low = (zero_crossings(speaker, voice) for voice in ("en-gb+f3", "en-gb"))
+    assert high > 1.1 * low
+
+
+@pytest.mark.parametrize("voice", ["nobody", "nobody+f3", "a\0b"])
+async def test_a_voice_that_is_not_there_is_refused(node: SystemUnderTest, voice: str) -> None:
+    mouth = await espeak(node)
+    speaker = await a_speaker(mouth)
+    fault = await mouth.ref.ask(Synthesize("u-1", 0, "Hello", speaker.to, voice=voice))
+    assert fault == ModelFault("espeak", FaultKind.REJECTED, f"there is no voice {voice!r}")
+    assert isinstance(await answer(speaker.say("u-2", "Hello there.")), Synthesized)
 
 
 async def test_a_long_speech_does_not_hold_up_a_short_one(node: SystemUnderTest) -> None:

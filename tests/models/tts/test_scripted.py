@@ -19,7 +19,7 @@ from models.tts.scripted import (
 )
 from models.words import Word
 from supervision import ActorCrashed
-from supervision.testing import SystemUnderTest
+from supervision.testing import SystemUnderTest, simulate
 from tests.models.stt.conformance import Ears, open_line
 from tests.models.tts.conformance import Mouth, TtsConformance, a_speaker, answer
 
@@ -140,3 +140,30 @@ async def test_two_hundred_speak_at_once(system: SystemUnderTest) -> None:
         await reply
     assert system.now - began == pytest.approx(0.95)
     assert all(speaker.seconds(f"u-{n}") == pytest.approx(0.9) for n in range(200))
+
+
+async def everybody_says_and_hears(system: SystemUnderTest) -> None:
+    """Ten calls at once, each a voice of its own and ears of its own."""
+    tts = await system.spawn(ScriptedTts, ScriptedTtsConfig(real_time_factor=0.3))
+    stt = await system.spawn(ScriptedStt)
+    mouth = Mouth(system, tts, crash=lambda: None)
+    ears = Ears(system, stt, say=speech_pcm, crash=lambda: None)
+
+    async def call(number: int) -> None:
+        speaker = await a_speaker(mouth)
+        text = f"this is call number {number} speaking"
+        await answer(speaker.say(f"u-{number}", text))
+        line = await open_line(ears, f"s-{number}")
+        for audio in speaker.kept:
+            line.hear(audio.pcm)
+        assert (await line.flush(1)).text == text
+        await line.close()
+
+    async with trio.open_nursery() as nursery:
+        for number in range(10):
+            nursery.start_soon(call, number)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ten_calls_do_not_mix_in_any_order_of_events(seed: int) -> None:
+    simulate(everybody_says_and_hears, seed)
