@@ -1,7 +1,8 @@
 """A `FrameLink` around trio-websocket, with a task of its own that reads.
 
-It costs two to three times what `sansio_link.py` does, and stands beside it because it shares no
-code with it: where one misbehaves with some peer, the other is a setting away.
+It costs up to three times what `sansio_link.py` does, and stands beside it because it shares no
+code with it: where one misbehaves with some peer, the other is there. Frames that a peer sends
+before it has the answer to its request, which no peer should, wait until more comes.
 """
 
 from __future__ import annotations

@@ -113,6 +113,14 @@ class CutSpeech:
     epoch: int
 
 
+@attrs.frozen
+class Heard:
+    """So many seconds of the utterance have been heard: there is room for more."""
+
+    epoch: int
+    position: float
+
+
 # -- to a leg's ears --------------------------------------------------------------------------
 
 
@@ -145,7 +153,10 @@ class AskOpinion:
 
     leg: str
     token: int
+    """To be given back with the answer."""
     text: str
+    since: float
+    """When its first sound was made."""
 
 
 # -- to the call, and to whoever looks on -----------------------------------------------------
@@ -248,6 +259,7 @@ Decision = (
     | CutTurn
     | Utter
     | CutSpeech
+    | Heard
     | OpenEars
     | AskWords
     | CloseEars

@@ -33,7 +33,7 @@ class Person:
     """The turn under way began while the agent was speaking."""
     warned_long: bool = False
     by_words: int = 0
-    """Words by which alone the turn under way is known: the detector hears nothing. 0 if it does."""
+    """Words by which alone the turn is known, as the detector hears nothing; 0 if it does."""
     _known: str = ""
     """What the recogniser may say once more: it was taken or dropped, perhaps before its final."""
     _known_end: float = -inf
@@ -42,11 +42,10 @@ class Person:
     def away(self) -> bool:
         return self.away_since < inf
 
-    def finished(self, text: str, last_speech_at: float) -> None:
-        """A turn with this text was committed, or came to nothing."""
-        if text:
-            self._known = f"{self._known} {text}".strip()
-            self._known_end = last_speech_at
+    def finished(self, unsettled: str, last_speech_at: float) -> None:
+        """A turn was committed, or came to nothing; of this the final has not come yet."""
+        self._known = f"{self._known} {unsettled}".strip()
+        self._known_end = last_speech_at
         self.cut_agent = self.overlapped = self.warned_long = False
         self.silence_at = inf
         self.by_words = 0
@@ -68,4 +67,6 @@ class Person:
         for overlap in range(min(len(known), len(now)), 0, -1):
             if known[-overlap:] == now[:overlap]:
                 return " ".join(text.split()[overlap:])
+        if now and now[0] == known[0]:  # the same speech, understood a little differently
+            return " ".join(text.split()[len(known) :])
         return text

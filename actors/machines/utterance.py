@@ -8,7 +8,7 @@ from math import inf
 
 import attrs
 
-from actors.machines.ledger import Ledger
+from actors.machines.ledger import Ledger, join
 from actors.machines.turn_clock import TurnClock
 
 
@@ -29,6 +29,10 @@ class Utterance:
     audience: set[str] = attrs.field(factory=set)
     """Legs that were there when it began: whoever comes later hears the next one."""
     ledger: Ledger = attrs.field(factory=Ledger)
+    text: str = ""
+    """All that is to be said, once it is known."""
+    pieces: str = ""
+    """What of it has come as pieces; fillers do not count."""
     generating: bool = True
     """More text may come."""
     voicing: bool = True
@@ -51,6 +55,17 @@ class Utterance:
     def audible(self) -> bool:
         """Somebody has been sent sound of it."""
         return self.audible_since < inf
+
+    def rest(self, position: float) -> str:
+        """What was not heard, also if the speaker had not got to it."""
+        unheard = self.ledger.rest(position) if self.audible else self.ledger.text
+        came = sum(map(str.isalnum, self.pieces))
+        at = 0
+        while came and at < len(self.text):
+            came -= self.text[at].isalnum()
+            at += 1
+        tail = self.text[at:]
+        return join([unheard, tail]) if any(map(str.isalnum, tail)) else unheard
 
     def position(self, present: Collection[str]) -> float:
         """Seconds that everybody has heard who is there; if nobody is, who was."""

@@ -61,6 +61,8 @@ class DeepgramLine:
     """Seconds of audio that are kept."""
     patience: float = 1.5
     """Seconds until a flush is answered with what is understood by then."""
+    chunk: float = 0.0
+    """Seconds of audio that are sent together, if nothing asks for less."""
     understood: float = attrs.field(default=0.0, init=False)
     """Until where finals have been told, seconds."""
     lost: int = attrs.field(default=0, init=False)
@@ -116,12 +118,17 @@ class DeepgramLine:
         for flush in self._pending:
             flush.sent = False
 
+    @property
+    def ready(self) -> bool:
+        """Whether enough audio waits to be worth a message of its own."""
+        return self._end - self._sent >= 2 * self.rate * self.chunk
+
     def next_to_send(self) -> bytes | str | None:
         """The next message to the server; None if there is nothing to say now."""
         flush = next((flush for flush in self._pending if not flush.sent), None)
         limit = flush.position if flush is not None else self._end
         size = min(limit - self._sent, int(self.rate * _CHUNK) * 2) // 2 * 2
-        if size > 0:
+        if size > 0 and (flush is not None or self.closed or self.ready):
             start = self._sent - self._base
             self._sent += size
             return bytes(self._audio[start : start + size])

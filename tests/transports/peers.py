@@ -69,7 +69,7 @@ class Peer:
     async def send(self, *payloads: bytes | str) -> None:
         await self.link.send(payloads)
 
-    async def told(self, kind: str, within: float = 2.0) -> Mapping[str, Any]:
+    async def told(self, kind: str, within: float = 30.0) -> Mapping[str, Any]:
         """The next text of that type; sound that comes before it is kept."""
         with trio.fail_after(within):
             while True:

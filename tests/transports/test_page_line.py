@@ -317,3 +317,22 @@ def test_whoever_asks_for_little_movement_gets_little(browser: Any, server: Page
         page.evaluate("document.body.dataset.state = 'away'")
         animation = "getComputedStyle(document.querySelector('.lamp')).animationName"
         assert page.evaluate(animation) == "none"
+
+
+def test_one_can_hang_up_while_the_browser_still_asks_for_the_microphone(
+    browser: Any, server: PageServer
+) -> None:
+    with open_page(browser) as page:
+        page.add_init_script(
+            "if (navigator.mediaDevices) navigator.mediaDevices.getUserMedia ="
+            " () => new Promise(() => {});"
+        )
+        page.goto(server.address)
+        page.click("#connect")
+        wait_for(page, "it.state === 'connecting'")
+        page.click("#hang-up")
+        wait_for(page, "it.state === 'idle'")
+        page.click("#connect-text")
+        server.wait_for_call()
+        wait_for(page, "it.state === 'live'")
+        assert len(server.calls) == 1

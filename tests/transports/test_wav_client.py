@@ -1,9 +1,14 @@
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import trio
 
 from models.audio import Frame, read_wav, write_wav
+from supervision import Actor, handles, open_system
 from supervision.faults import Fault, InjectedFault
 from supervision.secret import Secret
 from supervision.testing import SystemUnderTest
@@ -11,18 +16,25 @@ from tests.transports.hosts import FakeHost
 from tests.transports.peers import serve
 from transports.leg import (
     Attach,
+    Attached,
     Clear,
     Cleared,
     CloseWire,
+    Dtmf,
     HungUp,
     MarkPlayed,
+    Muted,
     Played,
     SendMark,
     ShowNotice,
     ShowTranscript,
+    Typed,
+    WireEvent,
 )
-from transports.server import ServerConfig
+from transports.server import ServerConfig, Where, server
+from transports.server.tree import pcm_wires
 from transports.wav_client import (
+    DONE,
     FAILED,
     UNUSABLE,
     CallFailed,
@@ -144,6 +156,67 @@ def test_what_cannot_be_used_is_told_before_anybody_is_called(
     (tmp_path / "text.wav").write_text("hello")
     assert run_call("ws://127.0.0.1:9/media", tmp_path / "text.wav") == UNUSABLE
     assert "text.wav" in capsys.readouterr().err
+
+
+class Parrot(Actor[Attach | Frame | WireEvent]):
+    """A call that says back what it hears, and shows that it does."""
+
+    @handles
+    def on_attach(self, message: Attach) -> Attached:
+        self._wire = message.wire
+        self._wire.tell(ShowTranscript(1, "hello", final=True))
+        return Attached("c-1", "a", self.ref, self.ref, Secret("back"))
+
+    @handles
+    def on_frame(self, message: Frame) -> None:
+        if message.pcm.strip(b"\0"):
+            self._wire.tell(message)
+
+    @handles
+    def on_event(
+        self, message: Played | Cleared | MarkPlayed | Dtmf | Typed | Muted | HungUp
+    ) -> None: ...
+
+
+@contextmanager
+def a_node_in_a_thread() -> Iterator[str]:
+    """Its address, in real time: the command runs a loop of its own."""
+    addresses: queue.Queue[str] = queue.Queue()
+    stops: queue.Queue[tuple[trio.lowlevel.TrioToken, trio.Event]] = queue.Queue()
+
+    async def node() -> None:
+        async with open_system() as system:
+            parrot = await system.spawn(Parrot)
+            await system.start_child(server(ServerConfig(port=0), {"/media": pcm_wires(parrot)}))
+            stop = trio.Event()
+            stops.put((trio.lowlevel.current_trio_token(), stop))
+            addresses.put(await system.ref("/server/listener").ask(Where()))
+            await stop.wait()
+
+    thread = threading.Thread(target=trio.run, args=(node,))
+    thread.start()
+    token, stop = stops.get(timeout=10)
+    try:
+        yield addresses.get(timeout=10)
+    finally:
+        token.run_sync_soon(stop.set)
+        thread.join(timeout=10)
+
+
+def test_the_command_writes_what_was_heard(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = Frame(TONE * 15, 16000)
+    write_wav(tmp_path / "in.wav", said)
+    with a_node_in_a_thread() as address:
+        code = run_call(address, tmp_path / "in.wav", tmp_path / "out.wav", patience=0.4)
+    assert code == DONE
+    heard = read_wav(tmp_path / "out.wav")
+    assert heard.pcm.lstrip(b"\0").startswith(said.pcm[:1280])
+    assert heard.pcm.count(b"\x01\x02") == said.samples
+    told = capsys.readouterr().out
+    assert "caller: hello" in told
+    assert "the call c-1 is over" in told
 
 
 def test_nobody_there_is_a_failed_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

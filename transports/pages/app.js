@@ -1,12 +1,12 @@
 // The talk page, put together: one line, one microphone, one loudspeaker, and what they show.
 
-import { ControlsView, FactsView } from './controls-view.js';
+import { ControlsView } from './controls-view.js';
 import { Conversation } from './conversation.js';
 import { stillness } from './dom.js';
 import { Line } from './line.js';
 import { LogView } from './log-view.js';
 import { Microphone, explain } from './microphone.js';
-import { FloorsView, Meter, ToolsView } from './panels.js';
+import { FactsView, FloorsView, Meter, ToolsView } from './panels.js';
 import { SettingsView, switchViews } from './settings-view.js';
 import { keepToken, readSettings, readToken } from './settings.js';
 import { Speaker } from './speaker.js';
@@ -48,7 +48,7 @@ class Talk {
   #meters = { user: new Meter('user-meter'), agent: new Meter('agent-meter') };
   #controls = new ControlsView({
     connect: (withMicrophone) => this.#connect(withMicrophone),
-    hangUp: () => this.#line.hangUp('hung up'),
+    hangUp: () => this.#hangUp(),
     drop: () => this.#line.drop(DROP_SECONDS),
     mute: () => this.#mute(),
     send: (text) => this.#write(text),
@@ -57,10 +57,11 @@ class Talk {
   });
   #settingsView = new SettingsView(this.#settings, {
     microphone: (deviceId) => this.#changeMicrophone(deviceId),
-    loudspeaker: (deviceId) => this.#speaker.useDevice(deviceId),
+    loudspeaker: (deviceId) => this.#changeSpeaker(deviceId),
     processing: () => this.#changeMicrophone(this.#deviceId),
   });
   #ending = { reason: '', code: '' };
+  #preparing = null; // while devices open, before the line does: the call they open for
   #returning = false; // the line was live before, and is being brought back
   #captures = 0;
   #level = 0;
@@ -75,6 +76,10 @@ class Talk {
     expose(() => this.#snapshot());
     this.#drawFloors();
     this.#drawControls();
+    // Browsers may stop the sound of a page nobody has touched; a touch brings it back.
+    for (const touch of ['pointerdown', 'keydown']) {
+      addEventListener(touch, () => this.#speaker.wake());
+    }
     addEventListener('online', () => this.#line.hurry());
     addEventListener('pagehide', () => this.#line.hangUp('page closed'));
     requestAnimationFrame((at) => this.#animate(at));
@@ -83,15 +88,51 @@ class Talk {
   // -- coming and going -----------------------------------------------------------------------
 
   async #connect(withMicrophone) {
-    if (['connecting', 'live', 'away'].includes(this.#line.state)) return;
+    if (this.#state !== 'idle' && this.#state !== 'ended') return;
     this.#spoke = withMicrophone;
     this.#ending = { reason: '', code: '' };
     this.#beginAnew();
+    const call = {};
+    this.#preparing = call;
+    this.#drawControls();
     // Begun while the click is being handled, or browsers keep it silent.
-    const speaker = this.#speaker.open(this.#settings.outRate);
+    const speaker = this.#openSpeaker(this.#settings.outRate);
     if (withMicrophone) await this.#openMicrophone(this.#deviceId);
     await speaker;
+    if (this.#preparing !== call) return; // hung up while the browser asked for permission
+    this.#preparing = null;
     this.#line.connect();
+  }
+
+  #hangUp() {
+    if (this.#preparing === null) {
+      this.#line.hangUp('hung up');
+      return;
+    }
+    this.#preparing = null;
+    this.#close();
+    this.#drawControls();
+  }
+
+  /** The line's state; while devices open for it, it is as good as connecting. */
+  get #state() {
+    return this.#preparing === null ? this.#line.state : 'connecting';
+  }
+
+  async #openSpeaker(rate) {
+    try {
+      await this.#speaker.open(rate);
+    } catch (error) {
+      this.#tell(`The loudspeaker did not start (${error.name}). You can read along.`, 'error');
+    }
+  }
+
+  async #changeSpeaker(deviceId) {
+    try {
+      await this.#speaker.useDevice(deviceId);
+    } catch (error) {
+      this.#tell(`That loudspeaker cannot be used (${error.name}).`, 'warning');
+    }
   }
 
   /** Another call counts its turns and utterances from the beginning. */
@@ -109,7 +150,7 @@ class Talk {
     try {
       await this.#microphone.open({ rate, deviceId, processing });
     } catch (error) {
-      this.#tell(explain(error), 'warning');
+      if (error.name !== 'AbortError') this.#tell(explain(error), 'warning');
     }
     await this.#settingsView.listDevices();
     this.#drawControls();
@@ -161,7 +202,7 @@ class Talk {
       this.#tell('The old call is gone; this is a new one.', 'warning');
     }
     this.#returning = true;
-    this.#speaker.open(ready.rate); // sound that comes before it is open waits in the speaker
+    this.#openSpeaker(ready.rate); // sound that comes before it is open waits in the speaker
     this.#speaker.attach();
   }
 
@@ -187,7 +228,7 @@ class Talk {
     this.#microphone.muted = false;
     this.#level = 0;
     await this.#speaker.drain(DRAIN_SECONDS);
-    if (this.#line.state === 'ended') this.#speaker.close();
+    if (this.#state === 'ended' || this.#state === 'idle') this.#speaker.close();
   }
 
   // -- what passes ----------------------------------------------------------------------------
@@ -287,7 +328,7 @@ class Talk {
 
   #drawControls() {
     this.#controls.draw({
-      state: this.#line.state,
+      state: this.#state,
       ...this.#ending,
       agent: this.#conversation.agent,
       call: this.#line.ready?.call ?? '',
@@ -300,7 +341,7 @@ class Talk {
   #animate(at) {
     requestAnimationFrame((next) => this.#animate(next));
     // Whoever asked for little movement gets the same facts twice a second.
-    if (at - this.#drawnAt < (stillness.matches ? 500 : 15)) return;
+    if (at - this.#drawnAt < (stillness.matches ? 500 : 30) || this.#state === 'idle') return;
     this.#drawnAt = at;
     this.#meters.user.draw(this.#microphone.isOpen ? this.#level : 0);
     this.#meters.agent.draw(this.#speaker.level);
@@ -309,31 +350,14 @@ class Talk {
     this.#controls.away(this.#ending.reason, state === 'away' ? (retryAt - at) / 1000 : null);
     if (at - this.#factsAt < 500) return;
     this.#factsAt = at;
-    this.#drawFacts();
-  }
-
-  #drawFacts() {
-    const { counters, ready } = this.#line;
-    const rate = ready?.rate ?? 0;
-    const time = (samples, per) => (per > 0 ? `${(samples / per).toFixed(1)} s` : '–');
-    this.#facts.draw({
-      call: ready?.call ?? '–',
-      voice: rate > 0 ? `${this.#settings.rate} / ${rate} Hz` : '–',
-      sent: time(counters.samplesSent, this.#settings.rate),
-      received: time(counters.samplesReceived, rate),
-      played: time(this.#speaker.played, rate),
-      waiting: rate > 0 ? `${Math.max(0, Math.round((1000 * this.#speaker.waiting) / rate))} ms` : '–',
-      overflow: time(this.#speaker.dropped, rate),
-      dropped: `${counters.framesDropped} frames`,
-      comings: `${counters.connections}, ${counters.resumes} resumed`,
-    });
+    this.#facts.draw(this.#line, this.#speaker, this.#settings.rate);
   }
 
   #snapshot() {
-    const { state, ready, counters } = this.#line;
+    const { ready, counters } = this.#line;
     const speaker = this.#speaker;
     return {
-      state,
+      state: this.#state,
       ...this.#ending,
       ready: ready === null ? null : { ...ready, resume: undefined },
       microphone: {

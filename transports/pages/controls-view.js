@@ -144,33 +144,3 @@ function isCommand(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return false;
   return !event.target.closest('input:not([type=checkbox]), select, textarea, dialog');
 }
-
-const FACTS = {
-  call: 'Call', voice: 'Voice rates', sent: 'Sent', received: 'Received', played: 'Played',
-  waiting: 'Waiting', dropped: 'Dropped by a slow network', overflow: 'Cleared, not played',
-  comings: 'Connections',
-};
-
-/** How the line does, in numbers. */
-export class FactsView {
-  #values = {};
-
-  constructor() {
-    for (const [name, label] of Object.entries(FACTS)) {
-      this.#values[name] = h('dd', {}, '–');
-      find('facts').append(h('dt', {}, label), this.#values[name]);
-    }
-  }
-
-  /** The one number that a closed panel shows: what was lost to a slow network, if anything. */
-  #summary({ call, dropped }) {
-    find('line-summary').textContent = dropped.startsWith('0 ') ? call : `${dropped} dropped`;
-  }
-
-  draw(facts) {
-    this.#summary(facts);
-    for (const [name, text] of Object.entries(facts)) {
-      if (this.#values[name].textContent !== text) this.#values[name].textContent = text;
-    }
-  }
-}

@@ -1,4 +1,4 @@
-// The small views: floors, levels, tools.
+// The small views: floors, levels, tools, the line in numbers.
 
 import { find, h } from './dom.js';
 
@@ -72,5 +72,54 @@ export class ToolsView {
         ),
       ),
     );
+  }
+}
+
+const FACTS = {
+  call: 'Call', voice: 'Voice rates', sent: 'Sent', received: 'Received', played: 'Played',
+  waiting: 'Waiting', dropped: 'Dropped by a slow network', overflow: 'Cleared, not played',
+  comings: 'Connections',
+};
+
+const time = (samples, rate) => (rate > 0 ? `${(samples / rate).toFixed(1)} s` : '–');
+
+/** How the line does, in numbers. */
+export class FactsView {
+  #values = {};
+
+  constructor() {
+    for (const [name, label] of Object.entries(FACTS)) {
+      this.#values[name] = h('dd', {}, '–');
+      find('facts').append(h('dt', {}, label), this.#values[name]);
+    }
+  }
+
+  /** The one number that a closed panel shows: what was lost to a slow network, if anything. */
+  #summary({ call, dropped }) {
+    find('line-summary').textContent = dropped.startsWith('0 ') ? call : `${dropped} dropped`;
+  }
+
+  /** @param {Line} line @param {Speaker} speaker @param {number} rate of the microphone, in Hz */
+  draw({ counters, ready }, speaker, rate) {
+    const rateOut = ready?.rate ?? 0;
+    const waiting = Math.max(0, Math.round((1000 * speaker.waiting) / rateOut));
+    this.#put({
+      call: ready?.call ?? '–',
+      voice: rateOut > 0 ? `${rate} / ${rateOut} Hz` : '–',
+      sent: time(counters.samplesSent, rate),
+      received: time(counters.samplesReceived, rateOut),
+      played: time(speaker.played, rateOut),
+      waiting: rateOut > 0 ? `${waiting} ms` : '–',
+      overflow: time(speaker.dropped, rateOut),
+      dropped: `${counters.framesDropped} frames`,
+      comings: `${counters.connections}, ${counters.resumes} resumed`,
+    });
+  }
+
+  #put(facts) {
+    this.#summary(facts);
+    for (const [name, text] of Object.entries(facts)) {
+      if (this.#values[name].textContent !== text) this.#values[name].textContent = text;
+    }
   }
 }

@@ -43,7 +43,7 @@ export class Speaker {
     const opening = this.#opening;
     const context = new AudioContext({ sampleRate: rate, latencyHint: 'interactive' });
     this.#context = context;
-    context.resume();
+    this.wake();
     await context.audioWorklet.addModule(new URL('./playback-worklet.js', import.meta.url));
     if (opening !== this.#opening) return;
     const node = new AudioWorkletNode(context, 'troupe-playback', {
@@ -53,9 +53,14 @@ export class Speaker {
     node.port.onmessage = ({ data }) => this.#reported(data);
     node.connect(context.destination);
     this.#node = node;
-    if (this.#sink) await this.useDevice(this.#sink);
     for (const [message, transfer] of this.#pending) node.port.postMessage(message, transfer);
     this.#pending = [];
+    if (this.#sink) await this.useDevice(this.#sink);
+  }
+
+  /** Goes on if the browser has stopped it. */
+  wake() {
+    if (this.#context?.state === 'suspended') this.#context.resume();
   }
 
   /** A new connection: what was queued is gone, counts begin at zero. */

@@ -28,7 +28,8 @@ export class TurnsView {
       'aria-label': parts.map(([name, value]) => `${words(name)} ${ms(value)}`).join(', '),
     });
     for (const [name, value] of parts) {
-      const part = h('span', { class: `part tint-${this.#tint(name)}`, title: `${words(name)} ${ms(value)}` });
+      const title = `${words(name)} ${ms(value)}`;
+      const part = h('span', { class: `part tint-${this.#tint(name)}`, title });
       part.style.width = `${(100 * value) / longest}%`;
       bar.append(part);
     }

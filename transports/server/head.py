@@ -17,7 +17,7 @@ class Head:
     method: str
     path: str
     """Without the query."""
-    query: str
+    query: str = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(repr=False)
     """By lower-case name; of repeated ones the last. The values may hold credentials."""
 

@@ -151,11 +151,14 @@ class Listener(Actor[Where]):
             self._turned_away += 1
             sock.close()
             return
+        try:
+            plain = SocketConnection(sock, peer, closed=partial(self._left, peer))
+        except OSError:  # it went away before it could be set up
+            sock.close()
+            return
         self._open[peer] += 1
-        connection: Connection = SocketConnection(sock, peer, closed=partial(self._left, peer))
-        if self._tls is not None:
-            assert isinstance(connection, SocketConnection)
-            connection = TlsConnection(connection, self._tls)
+        tls = self._tls
+        connection = plain if tls is None else TlsConnection(plain, tls)
         nursery.start_soon(self._hand_over, connection)
 
     def _left(self, peer: str) -> None:

@@ -78,7 +78,7 @@ class HttpServer:
     """A request has come."""
     connections: int = 0
     hung_up: trio.Event = attrs.field(factory=trio.Event)
-    """A client closed a connection before its answer was complete."""
+    """A connection is over."""
 
     def next_answer(self) -> Answer:
         return self.answers.popleft() if len(self.answers) > 1 else self.answers[0]
@@ -90,6 +90,8 @@ class HttpServer:
                 while await self._exchange(stream):
                     pass
             except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+            finally:
                 self.hung_up.set()
 
     async def _exchange(self, stream: trio.SocketStream) -> bool:

@@ -253,9 +253,9 @@ async def test_nobody_there_is_unavailable() -> None:
 
 @pytest.mark.parametrize("said", [[], sse(chunk(role="assistant"), chunk(reasoning="hm"))])
 async def test_a_server_that_says_nothing_useful_is_given_up(said: list[bytes]) -> None:
-    async with rig(hang(said), first=0.1) as r:
+    async with rig(hang(said), first=0.3) as r:
         fault = await r.fault()
-        assert (fault.kind, fault.detail) == (FaultKind.TIMEOUT, "nothing within 0.1 s")
+        assert (fault.kind, fault.detail) == (FaultKind.TIMEOUT, "nothing within 0.3 s")
         with trio.fail_after(2):
             await r.server.hung_up.wait()
 

@@ -54,6 +54,24 @@ def test_a_flush_comes_after_the_audio_before_it_and_before_what_follows() -> No
     assert sent(line) == []
 
 
+def test_audio_is_sent_in_chunks_unless_a_flush_or_the_close_asks_for_less() -> None:
+    line = DeepgramLine("s", RATE, chunk=0.06)
+    line.connected()
+    frame = bytes(RATE // 25)
+    for _ in range(2):
+        line.append(frame)
+        assert (line.ready, sent(line)) == (False, [])
+    line.append(frame)
+    assert (line.ready, sent(line)) == (True, [3 * frame])
+    line.append(frame)
+    line.flush(1, at=0.0)
+    assert sent(line) == [frame, FINALIZE]
+    line.append(frame)
+    assert sent(line) == []
+    line.close()
+    assert sent(line) == [frame, CLOSE]
+
+
 def test_half_a_sample_waits_for_its_other_half() -> None:
     line = DeepgramLine("s", RATE)
     line.connected()

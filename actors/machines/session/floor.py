@@ -25,8 +25,10 @@ _EPSILON = 1e-6
 
 @attrs.define(eq=False)
 class AgentFloor:
-    """The lowest layer of a session. Every method takes the time `at`; public ones return what is
-    to be done, in order."""
+    """The lowest layer of a session.
+
+    Every method takes the time `at`; public ones return what is to be done, in order.
+    """
 
     config: FloorConfig = attrs.field(factory=FloorConfig)
     agent: str = "agent"
@@ -135,8 +137,7 @@ class AgentFloor:
             for person in self.people.values():
                 person.turn.agent_spoke()
         if then is not GoesOn.NOTHING:
-            rest = ledger.rest(position) if utterance.audible else ledger.text
-            self._go_on(utterance, then, rest)
+            self._go_on(utterance, then, utterance.rest(position))
 
     def _close_cut(self, closing: Closing, at: float) -> None:
         self._close(closing.utterance, at, interrupted=True, then=closing.goes_on)
@@ -233,9 +234,9 @@ class AgentFloor:
             return
         audience = utterance.audience & self.people.keys()
         there = audience & self._present()
-        if utterance.ledger.seconds > 0 and audience:
-            if not there or not there <= utterance.drained:
-                return
+        heard = bool(there) and there <= utterance.drained
+        if utterance.ledger.seconds > 0 and audience and not heard:
+            return
         # If all who were to hear it have left, whoever came later has not heard it.
         self._close(utterance, at, interrupted=not audience)
 
