@@ -26,27 +26,35 @@ from actors.call.agent import (
     WantEnd,
     WantFloor,
 )
-from actors.call.inbound import FromInbound, InboundMessage, Silence, VoiceHeard
-from actors.call.line import FromLine, LegAway, LegBack, LegPressed, LegTyped, LineMessage
-from actors.call.listener import EarsFailed, FromListener, ListenerMessage, Understood
+from actors.call.bridge import BridgeHere, BridgeMessage, Conference, Member
+from actors.call.inbound import (
+    Confer,
+    FromInbound,
+    InboundHere,
+    Opinion,
+    Retell,
+    Silence,
+    VoiceHeard,
+)
+from actors.call.line import FromLine, LegAway, LegBack, LegPressed, LegTyped
+from actors.call.listener import EarsFailed, FromListener, Understood
 from actors.call.outbound import (
     Drained,
     FromOutbound,
     Held,
-    OutboundMessage,
     Progress,
     Started,
     Starved,
     TrackLost,
-    WhereAreYou,
 )
+from actors.call.recovery import Leg, Recovered, WhatStands, recover
+from actors.call.showing import Screens
 from actors.call.speaker import (
     FromSpeaker,
     PieceBegins,
     PieceEnds,
     PieceGoesOn,
     PieceSounds,
-    Recall,
     SpeakerHere,
     SpeakerMessage,
     SpeakTo,
@@ -57,33 +65,8 @@ from actors.machines import decisions as do
 from actors.machines.decisions import Decision
 from actors.machines.profiles import FloorConfig
 from actors.machines.session import Session as Machine
-from models.conversation import Item
-from supervision import Actor, ActorRef, Request, SupervisionError, Wake, handles
-from transports.leg import (
-    Show,
-    ShowAgent,
-    ShowFloors,
-    ShowNotice,
-    ShowSaid,
-    ShowSpeech,
-    ShowSpoken,
-    ShowTool,
-    ShowTranscript,
-    ShowTurn,
-)
-
-logger = logging.getLogger("troupe.session")
-
-
-@attrs.frozen
-class Leg:
-    """The actors of one leg that the session talks to."""
-
-    name: str
-    outbound: ActorRef[OutboundMessage]
-    inbound: ActorRef[InboundMessage]
-    listener: ActorRef[ListenerMessage]
-    line: ActorRef[LineMessage]
+from supervision import Actor, ActorRef, Promise, Wake, handles
+from transports.leg import ShowAgent, ShowTool
 
 
 @attrs.frozen
@@ -116,39 +99,12 @@ class HangUp:
 
 
 @attrs.frozen
-class Standing:
-    """What the call knows, for a session that begins, or begins again."""
-
-    history: tuple[Item, ...]
-    epoch: int
-    """Beyond every utterance so far."""
-    turn: int
-    agent: str
-    legs: tuple[Leg, ...]
-    first: bool
-
-
-@attrs.frozen
-class WhatStands(Request[Standing]):
-    """Asked of the call by a session that starts."""
-
-
-@attrs.frozen
 class Began:
     """The call is to remember that an utterance began."""
 
     epoch: int
     turn: int
     agent: str
-
-
-@attrs.frozen
-class Recovered:
-    """What was found out about the utterance that a crashed session left behind."""
-
-    standing: Standing
-    heard: str
-    rest: str
 
 
 ToCall = WhatStands | Began | do.Commit | do.EndCall
@@ -165,11 +121,9 @@ SessionMessage = (
     | FromAgent
     | FromOutbound
     | FromLine
+    | BridgeHere
     | Wake
 )
-
-ASK_WITHIN = 0.5
-"""Seconds that a session which begins again gives its siblings to tell where they stand."""
 
 
 class Session(Actor[SessionMessage]):
@@ -179,23 +133,32 @@ class Session(Actor[SessionMessage]):
 
     _call: ActorRef[ToCall]
 
-    def __init__(self, call: str, config: FloorConfig) -> None:
+    def __init__(self, call: str, config: FloorConfig, *, has_turn_model: bool = False) -> None:
         """`call` is the path of the call."""
         super().__init__()
         self._path_of_call = call
         self._config = config
+        self._has_turn_model = has_turn_model
         self._machine: Machine | None = None
         self._legs: dict[str, Leg] = {}
-        self._began_at = 0.0
         self._speaker: ActorRef[SpeakerMessage] | None = None
         self._agent: ActorRef[AgentMessage] | None = None
         self._seen: set[type] = set()
         self._greeted = False
+        self._conferring = False
+        self._admissions: list[tuple[int, Promise[bool]]] = []
+        """Tools that wait until it is known whether their utterance goes on."""
 
     def on_start(self) -> None:
         self._call = self.system.ref(f"{self._path_of_call}/call")
-        self._began_at = self.now
-        self.start_task(self._recover, name="recover", to=lambda recovered: recovered)
+        self._screens = Screens(self._path_of_call, self.now)
+        self.start_task(
+            recover,
+            self.system,
+            self._path_of_call,
+            name="recover",
+            to=lambda recovered: recovered,
+        )
 
     def __repr__(self) -> str:
         machine = self._machine
@@ -204,32 +167,16 @@ class Session(Actor[SessionMessage]):
 
     # -- beginning, and beginning again -----------------------------------------------------
 
-    async def _recover(self) -> Recovered:
-        standing = await self._call.ask(WhatStands(), timeout=ASK_WITHIN)
-        if standing.first:
-            return Recovered(standing, "", "")
-        epoch, position = 0, 0.0
-        replies = [leg.outbound.ask(WhereAreYou(), timeout=ASK_WITHIN) for leg in standing.legs]
-        for reply in replies:
-            try:
-                where = await reply
-            except SupervisionError:
-                continue
-            if where.epoch >= epoch:
-                position = min(position, where.position) if where.epoch == epoch else where.position
-                epoch = where.epoch
-        try:
-            speaker: ActorRef[SpeakerMessage] = self.system.ref(f"{self._path_of_call}/speaker")
-            recalled = await speaker.ask(Recall(epoch, position), timeout=ASK_WITHIN)
-        except SupervisionError:
-            return Recovered(standing, "", "")
-        return Recovered(standing, recalled.heard, recalled.rest)
-
     @handles
     def on_recovered(self, message: Recovered) -> None:
-        standing = message.standing
+        standing, last = message.standing, message.last
         machine = Machine(
-            self._config, standing.agent, standing.history, standing.epoch, standing.turn
+            self._config,
+            standing.agent,
+            standing.history,
+            standing.epoch,
+            standing.turn,
+            self._has_turn_model,
         )
         self._machine = machine
         self._greeted = not standing.first
@@ -239,15 +186,16 @@ class Session(Actor[SessionMessage]):
             before = standing.epoch
             for track in self._legs.values():
                 track.outbound.tell(do.Drop(before))
+                track.inbound.tell(Retell())
             self._tell_agent(do.CutTurn(before))
             self._tell_speaker(do.CutSpeech(before))
-            self._perform(machine.takes_over(message.heard, message.rest, self.now))
+            self._perform(machine.takes_over(last.heard, last.rest, last.complete, self.now))
         self.wake_at(machine.deadline)
         self.unstash()
 
     def _join(self, machine: Machine, leg: Leg, at: float) -> Sequence[Decision]:
         self._legs[leg.name] = leg
-        self._tell_tracks()
+        self._tell_who_is_there()
         decided = machine.join(leg.name, at)
         if self._greeted:
             return decided
@@ -263,6 +211,8 @@ class Session(Actor[SessionMessage]):
         HangUp,
         VoiceHeard,
         Silence,
+        Opinion,
+        InboundHere,
         Understood,
         EarsFailed,
         PieceBegins,
@@ -291,6 +241,7 @@ class Session(Actor[SessionMessage]):
         LegBack,
         LegTyped,
         LegPressed,
+        BridgeHere,
         Wake,
     )
     def on_event(self, message: Any) -> None:
@@ -299,15 +250,26 @@ class Session(Actor[SessionMessage]):
             self.stash()
             return
         self._perform(self._decide(machine, message, self.now))
+        if self._admissions:
+            self._admit(machine)
         self.wake_at(machine.deadline)
 
     @handles
-    def on_admit(self, message: AdmitTool) -> bool:
-        machine = self._machine
-        if machine is None:
+    def on_admit(self, message: AdmitTool) -> None:
+        if self._machine is None:
             self.stash()
-            return False
-        return machine.may_start_tool(message.epoch, self.now)
+            return
+        self._admissions.append((message.epoch, self.defer()))
+        self._admit(self._machine)
+
+    def _admit(self, machine: Machine) -> None:
+        waiting, self._admissions = self._admissions, []
+        for epoch, promise in waiting:
+            admitted = machine.may_start_tool(epoch, self.now)
+            if admitted is None:
+                self._admissions.append((epoch, promise))
+            else:
+                promise.resolve(admitted)
 
     def _decide(self, machine: Machine, message: Any, at: float) -> Sequence[Decision]:
         match message:
@@ -315,6 +277,14 @@ class Session(Actor[SessionMessage]):
                 return machine.voice(leg, level, run, start_at, end_at, at)
             case Silence(leg):
                 return machine.silence(leg, at)
+            case Opinion(leg, token, probability):
+                return machine.opinion(leg, token, probability, at)
+            case InboundHere(leg):
+                self._tell_whether_conferring(leg)
+                return machine.reopen(leg, at)
+            case BridgeHere():
+                self._tell_bridge()
+                return ()
             case Understood(leg, text, final, start_at, end_at):
                 return machine.understood(leg, text, final, start_at, end_at, at)
             case Wake():
@@ -366,10 +336,10 @@ class Session(Actor[SessionMessage]):
             case SpeechEnds(epoch):
                 return machine.speech_ended(epoch, at)
             case VoiceFailed(_, fault, given_up):
-                self._notice(f"voice: {fault}", "error" if given_up else "warning")
+                self._screens.notice(f"voice: {fault}", "error" if given_up else "warning")
                 return ()
             case SpeakerHere():
-                self._tell_tracks()
+                self._tell_speaker(self._speak_to())
                 return self._restarted(machine, SpeakerHere, "speaker", at)
         assert_never(message)
 
@@ -382,13 +352,15 @@ class Session(Actor[SessionMessage]):
                     return ()  # the call told of it when this session asked what stands
                 return self._join(machine, leg, at)
             case LegLeaves(leg_name):
-                self._legs.pop(leg_name, None)
-                self._tell_tracks()
-                return machine.leave(leg_name, at)
+                decided = machine.leave(leg_name, at)
+                if leg_name not in machine.people:  # else it is the last one, still being asked
+                    self._legs.pop(leg_name, None)
+                    self._tell_who_is_there()
+                return decided
             case LegAway(leg_name):
                 return machine.away(leg_name, at)
             case LegBack(leg_name):
-                self._notice("the line is back", "info")
+                self._screens.notice("the line is back", "info")
                 return machine.back(leg_name, at)
         assert_never(message)
 
@@ -396,23 +368,23 @@ class Session(Actor[SessionMessage]):
         match message:
             case Token(epoch):
                 return machine.token(epoch, at)
-            case AnswerEnds(epoch):
-                return machine.answer_ended(epoch, at)
+            case AnswerEnds(epoch, text):
+                return machine.answer_ended(epoch, at, text)
             case Record(epoch, item):
                 return machine.committed(item, epoch, at)
             case ChangeAgent(epoch, name, reason):
-                self._show(ShowAgent(name, reason))
+                self._screens.show(ShowAgent(name, reason))
                 return machine.changed_agent(epoch, name, at)
             case WantFloor(reason):
                 return machine.wish(reason, at)
             case WantEnd(epoch, reason):
                 return machine.hang_up(epoch, reason, at)
             case ToolNews(call, name, state, detail):
-                self._show(ShowTool(call, name, state, detail))
+                self._screens.show(ShowTool(call, name, state, detail))
             case ModelFailed(_, fault, given_up):
-                self._notice(f"model: {fault}", "error" if given_up else "warning")
+                self._screens.notice(f"model: {fault}", "error" if given_up else "warning")
             case EarsFailed(_, fault):
-                self._notice(f"recogniser: {fault}", "warning")
+                self._screens.notice(f"recogniser: {fault}", "warning")
             case AgentHere():
                 return self._restarted(machine, AgentHere, "agent", at)
             case LegPressed():
@@ -424,7 +396,7 @@ class Session(Actor[SessionMessage]):
         if kind not in self._seen:
             self._seen.add(kind)
             return ()
-        self._notice(f"the {who} was restarted", "warning")
+        self._screens.notice(f"the {who} was restarted", "warning")
         return machine.lost(who, at)
 
     # -- carrying out -----------------------------------------------------------------------
@@ -439,18 +411,23 @@ class Session(Actor[SessionMessage]):
                         self._remember(decision.epoch)
                 case do.CutTurn() | do.TakeTurn() | do.Think() | do.Unthink():
                     self._tell_agent(decision)
-                case do.CutSpeech() | do.Utter():
+                case do.CutSpeech() | do.Utter() | do.Heard():
                     self._tell_speaker(decision)
-                case do.OpenEars(leg_name) | do.CloseEars(leg_name):
-                    self._legs[leg_name].inbound.tell(decision)
-                case do.AskWords(leg_name):
-                    self._legs[leg_name].listener.tell(decision)
-                case do.AskOpinion():
-                    pass
+                case do.OpenEars() | do.CloseEars() | do.AskWords() | do.AskOpinion():
+                    self._tell_ears(decision)
                 case do.Commit() | do.EndCall():
                     self._call.tell(decision)
                 case _:
-                    self._tell_people(decision)
+                    self._screens.decided(decision, self.now)
+
+    def _tell_ears(self, message: do.OpenEars | do.CloseEars | do.AskWords | do.AskOpinion) -> None:
+        leg = self._legs.get(message.leg)
+        if leg is None:
+            return  # decided about a person as they left
+        if isinstance(message, do.AskWords):
+            leg.listener.tell(message)
+        else:
+            leg.inbound.tell(message)
 
     def _remember(self, epoch: int) -> None:
         assert self._machine is not None
@@ -461,53 +438,33 @@ class Session(Actor[SessionMessage]):
             self._agent = self.system.ref(f"{self._path_of_call}/agent")
         self._agent.tell(message)
 
-    def _tell_speaker(self, message: do.CutSpeech | do.Utter | SpeakTo) -> None:
+    def _tell_speaker(self, message: do.CutSpeech | do.Utter | do.Heard | SpeakTo) -> None:
         if self._speaker is None:
             self._speaker = self.system.ref(f"{self._path_of_call}/speaker")
         self._speaker.tell(message)
 
-    def _tell_tracks(self) -> None:
-        self._tell_speaker(SpeakTo(tuple(leg.outbound for leg in self._legs.values())))
+    # -- who is there -------------------------------------------------------------------------
 
-    # -- what people see ----------------------------------------------------------------------
+    def _tell_who_is_there(self) -> None:
+        self._screens.lines = {leg.name: leg.line for leg in self._legs.values()}
+        self._tell_speaker(self._speak_to())
+        self._tell_bridge()
+        self._conferring = len(self._legs) > 1
+        for leg in self._legs:
+            self._tell_whether_conferring(leg)
 
-    def _tell_people(self, decision: Decision) -> None:
-        match decision:
-            case do.Understanding(leg, turn, text, final):
-                self._show(ShowTranscript(turn, text, final, leg))
-            case do.Piece(epoch, text, agent):
-                self._show(ShowSpeech(epoch, text, agent))
-            case do.Spoken(epoch, characters):
-                self._show(ShowSpoken(epoch, characters))
-            case do.Said(epoch, text, interrupted, agent):
-                self._show(ShowSaid(epoch, text, interrupted, agent))
-            case do.Floors(leg, user, agent):
-                self._show_one(leg, ShowFloors(user, agent, self.now - self._began_at))
-            case do.TurnTaken(latency):
-                parts = {name: 1000 * seconds for name, seconds in latency.parts.items()}
-                barge_in = None if latency.barge_in is None else 1000 * latency.barge_in
-                self._show(ShowTurn(latency.turn, parts, 1000 * latency.total, barge_in))
-                logger.info(
-                    "%s turn %d: %.0f ms (%s)%s",
-                    self._path_of_call,
-                    latency.turn,
-                    1000 * latency.total,
-                    ", ".join(f"{name} {ms:.0f}" for name, ms in parts.items()),
-                    "" if barge_in is None else f", barge-in {barge_in:.0f} ms",
-                )
-            case do.LongTurn(leg, seconds, words):
-                self._notice(f"{leg} has been speaking for {seconds:.0f} s, {words} words", "info")
-            case _:
-                pass
+    def _speak_to(self) -> SpeakTo:
+        return SpeakTo(tuple(leg.outbound for leg in self._legs.values()))
 
-    def _show(self, show: Show) -> None:
-        for leg in self._legs.values():
-            leg.line.tell(show)
+    def _tell_bridge(self) -> None:
+        """Somebody alone has nothing to do with it."""
+        if len(self._legs) < 2 and not self._conferring:
+            return
+        bridge: ActorRef[BridgeMessage] = self.system.ref(f"{self._path_of_call}/bridge")
+        members = tuple(Member(leg.name, leg.outbound) for leg in self._legs.values())
+        bridge.tell(Conference(members))
 
-    def _show_one(self, leg_name: str, show: Show) -> None:
+    def _tell_whether_conferring(self, leg_name: str) -> None:
         leg = self._legs.get(leg_name)
         if leg is not None:
-            leg.line.tell(show)
-
-    def _notice(self, text: str, level: str) -> None:
-        self._show(ShowNotice(text, level))
+            leg.inbound.tell(Confer(self._conferring))

@@ -79,6 +79,13 @@ class Hearing(Answering):
             person.ears_open = True
             self._out.append(do.OpenEars(person.leg, since - PRE_ROLL))
 
+    def reopen(self, leg: str, at: float) -> Sequence[Decision]:
+        """What takes the leg's sound has restarted, with closed ears."""
+        person = self.people.get(leg)
+        if person is not None and person.ears_open:
+            self._out.append(do.OpenEars(leg, at - PRE_ROLL))
+        return self._done(at)
+
     def _ears_may_close(self, person: Person) -> None:
         if person.ears_open and not person.turn.open:
             person.ears_open = False
