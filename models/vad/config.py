@@ -54,6 +54,10 @@ class VadConfig:
     leg_timeout: float = _seconds(60.0)
     """Seconds without a window after which a leg is forgotten."""
 
+    forget_after: float = attrs.field(default=1.0, validator=[_finite, ge(0), le(60)])
+    """Seconds of silence after which the model begins anew: what it remembers of long talk makes it
+    late for soft onsets. 0: never."""
+
     engine_timeout: float = _seconds(1.0)
     """Seconds a batch may take before it is given up as lost; 64 windows take 4 ms."""
 
