@@ -12,8 +12,10 @@ the person heard, in words, and `rig.history(person)` is what the call says they
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -37,6 +39,7 @@ from models.scripted import (
 )
 from models.vad.config import VadConfig
 from models.vad.hub import vad_spec
+from models.words import Word
 from supervision import ActorRef, ChildSpec, DynamicSupervisor, Supervisor, System
 from supervision.resilience import Backoff
 from transports.leg import Attach
@@ -151,7 +154,27 @@ def say(text: str, seconds_per_word: float = 0.3, rate: int = 16000) -> bytes:
 
 def heard_words(person: Loopback) -> str:
     """What the person heard, as far as it was whole words."""
+    return " ".join(word.text for word in heard(person))
+
+
+def heard(person: Loopback, whole: float = 0.0) -> Sequence[Word]:
+    """The words the person heard, in seconds of sound; only those that lasted `whole` seconds."""
     listener = Listener(person.rate_out)
-    for heard in person.heard():
-        listener.hear(heard.pcm)
-    return " ".join(word.text for word in listener.words())
+    for piece in person.heard():
+        listener.hear(piece.pcm)
+    return [word for word in listener.words() if word.end - word.start >= whole - 1e-4]
+
+
+def holes(person: Loopback) -> Sequence[float]:
+    """Seconds of silence between two stretches of sound the person heard, in order."""
+    pieces = [piece for piece in person.heard() if not piece.silent]
+    return [b.start - a.end for a, b in pairwise(pieces) if b.start - a.end > 1e-6]
+
+
+def noise(seconds: float, rate: int = 16000, loudness: int = 8000) -> bytes:
+    """A sound that is loud and says nothing: a square wave of 100 Hz."""
+    half = rate // 200
+    wave = struct.pack(f"<{half}h", *[loudness] * half) + struct.pack(
+        f"<{half}h", *[-loudness] * half
+    )
+    return (wave * (round(seconds * 100) + 1))[: 2 * round(seconds * rate)]

@@ -28,7 +28,7 @@ from actors.call.tree import CallPlan
 from actors.machines.profiles import FloorConfig
 from actors.testing import simple_team
 from bench.measure import percentile, pin
-from models.audio import read_wav
+from models.audio import Frame, read_wav
 from models.faults import ModelFault
 from models.llm.scripted import LlmPlan, ScriptedLlm
 from models.stt.protocol import (
@@ -45,6 +45,7 @@ from models.vad.config import VadConfig
 from models.vad.hub import vad_spec
 from supervision import (
     Actor,
+    ActorRef,
     ChildSpec,
     DynamicSupervisor,
     Mailbox,
@@ -55,8 +56,23 @@ from supervision import (
     handles,
     open_system,
 )
+from supervision.secret import Secret
 from transports.far_end import FarEnd
-from transports.leg import Clear, WireCapabilities
+from transports.leg import (
+    Attach,
+    Attached,
+    Clear,
+    Cleared,
+    Dtmf,
+    HungUp,
+    MarkPlayed,
+    Muted,
+    Played,
+    Typed,
+    WireCapabilities,
+    WireEvent,
+    WireMessage,
+)
 from transports.loopback import Loopback
 from transports.microphones import Microphones, Spoken
 
@@ -68,6 +84,11 @@ REPLY_WORDS = 34
 WARM = 8.0
 """Seconds before anything is measured: everybody has been greeted, everybody speaks once."""
 STT_LATENCY = 0.15
+
+
+@attrs.frozen
+class _Voice:
+    """Time for a frame."""
 
 
 @attrs.frozen
@@ -176,27 +197,69 @@ def run_load(
     return trio.run(_load, sessions, seconds, profile, text_load)
 
 
+class Answering(Actor[Attach | Frame | WireEvent | _Voice]):
+    """A call that is none: it takes sound, and gives as much. To see what far ends cost alone."""
+
+    realtime = True
+    mailbox = Mailbox(20_000)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wires: list[ActorRef[WireMessage]] = []
+        self._frame = Frame(bytes(640), 16000)
+
+    def on_start(self) -> None:
+        self.send_every(0.02, _Voice())
+
+    @handles
+    def on_attach(self, message: Attach) -> Attached:
+        self._wires.append(message.wire)
+        return Attached("c-1", "a", self.ref, self.ref, Secret("none"))
+
+    @handles
+    def on_voice(self, message: _Voice) -> None:
+        for wire in self._wires:
+            wire.tell(self._frame)
+
+    @handles(Frame, Played, Cleared, MarkPlayed, Dtmf, Typed, Muted, HungUp)
+    def on_anything(self, message: Frame | WireEvent) -> None:
+        pass
+
+
+def run_far_ends(sessions: int, seconds: float, core: int = -1) -> float:
+    """Milliseconds of processor per session and second that the loopbacks cost by themselves."""
+    pin({core} - {-1})
+    return trio.run(_far_ends, sessions, seconds)
+
+
+async def _far_ends(sessions: int, seconds: float) -> float:
+    async with open_system(SupervisionConfig(mailbox=20_000), name="bench") as system:
+        host = await system.spawn(Answering)
+        people = await _people(system, host, sessions)
+        for person in people:
+            await person.attach()
+        await trio.sleep(1.0)
+        cpu = process_time()
+        await trio.sleep(seconds)
+        return 1000 * (process_time() - cpu) / seconds / sessions
+
+
+async def _people(system: System, host: ActorRef[Attach], count: int) -> Sequence[Loopback]:
+    microphones = await system.spawn(Microphones)
+    can = WireCapabilities(reports_played=True, counts_cleared=True, send_ahead=0.02, shows=False)
+    return [
+        Loopback(system, host, capabilities=can, buffer=0.0, microphones=microphones, record=False)
+        for _ in range(count)
+    ]
+
+
 async def _load(sessions: int, seconds: float, profile: str, text_load: int) -> Load:
     sounds = phrases()
     config = SupervisionConfig(mailbox=20_000)
     async with open_system(config, name="bench") as system:
         await start_node(system, profile)
         exchange = system.ref("/exchange")
-        microphones = await system.spawn(Microphones)
-        capabilities = WireCapabilities(
-            reports_played=True, counts_cleared=True, send_ahead=0.02, shows=False
-        )
-        people = [
-            Loopback(
-                system,
-                exchange,
-                capabilities=capabilities,
-                buffer=0.0,
-                microphones=microphones,
-                record=False,
-            )
-            for _ in range(sessions)
-        ]
+        people = await _people(system, exchange, sessions)
         spoken: list[list[Spoken]] = [[] for _ in people]
         for _ in range(text_load):
             await system.spawn(Chatter)

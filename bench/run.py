@@ -1,7 +1,8 @@
 """Troupe's benchmarks: `python bench/run.py NAME [--json]`.
 
-Every figure stands beside a peer's, measured in the same run: a bare trio memory channel with a
-task for every actor, and pykka's ThreadingActor. What is always on in a node is on here too. With
+Every figure stands beside a peer's, measured in the same run (a bare trio memory channel with a
+task for every actor, pykka's ThreadingActor, the bare library), or beside its budget. What is
+always on in a node is on here too. With
 `all` each benchmark has a process of its own.
 """
 
@@ -16,7 +17,9 @@ import click
 
 from bench.measure import Figure, pin, quietest_core, report
 
-NAMES = ("tell", "ask", "fanin", "chain", "fairness", "spawn", "restart", "lateness")
+RUNTIME = ("tell", "ask", "fanin", "chain", "fairness", "spawn", "restart", "lateness")
+CALLS = ("audio", "vad", "echo", "bargein", "pacing", "voice")
+NAMES = (*RUNTIME, *CALLS)
 
 
 @click.command(help=__doc__)

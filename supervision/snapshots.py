@@ -26,6 +26,7 @@ from supervision.resilience import BreakerStatistics
 from supervision.restart import Supervision
 from supervision.schemas import MessageSchema, schema_of
 from supervision.showing import fields_of, plain, shown
+from supervision.supervisor import SupervisorBase
 
 if TYPE_CHECKING:
     pass
@@ -224,13 +225,12 @@ def _snapshots(cell: Cell, depth: float, budget: _Budget) -> Generator[None, Non
 
 
 def _alone(cell: Cell, children: Sequence[ActorSnapshot], more: int) -> ActorSnapshot:
-    machine: Any = getattr(cell.actor, "_machine", None)
+    machine = _machine_of(cell)
     strategy = ""
     if isinstance(machine, DynamicSupervision):
         strategy = "dynamic"
     elif isinstance(machine, Supervision):
         strategy = machine.strategy.value
-    supervises = strategy != ""
     doing, since = _doing(cell)
     return ActorSnapshot(
         path=cell.path,
@@ -247,8 +247,8 @@ def _alone(cell: Cell, children: Sequence[ActorSnapshot], more: int) -> ActorSna
         doing=doing,
         doing_since=since,
         strategy=strategy,
-        intensity=machine.intensity if supervises else 0,
-        period=machine.period if supervises else 0.0,
+        intensity=machine.intensity if machine is not None else 0,
+        period=machine.period if machine is not None else 0.0,
         restarts_at=_restarts_at(cell),
         breakers=_breakers(cell),
         last_exit=str(cell.reason) if cell.reason is not None else "",
@@ -257,11 +257,16 @@ def _alone(cell: Cell, children: Sequence[ActorSnapshot], more: int) -> ActorSna
     )
 
 
+def _machine_of(cell: Cell) -> Supervision | DynamicSupervision | None:
+    """What decides about the children of a supervisor; None for other actors."""
+    return cell.actor._machine if isinstance(cell.actor, SupervisorBase) else None
+
+
 def _children_of(cell: Cell) -> Sequence[Cell]:
     """In start order; a child that was stopped and may be started again is one too."""
     known: dict[str, Cell] = dict(cell.children or {})
-    machine: Any = getattr(cell.actor, "_machine", None)
-    if machine is not None:
+    machine = _machine_of(cell)
+    if machine is not None and isinstance(cell.actor, SupervisorBase):
         cells: Mapping[str, Cell] = cell.actor._cells
         listed = {child: cells[child] for child in machine.children if child in cells}
         known = {**listed, **known}
@@ -282,7 +287,7 @@ def _doing(cell: Cell) -> tuple[str, float]:
 
 
 def _restarts_at(cell: Cell) -> float:
-    machine: Any = getattr(cell.parent.actor, "_machine", None) if cell.parent else None
+    machine = _machine_of(cell.parent) if cell.parent else None
     child = machine.children.get(cell.spec.id) if machine is not None else None
     return child.restart_at if child is not None and child.restart_at < inf else 0.0
 

@@ -92,7 +92,7 @@ class WhichChildren(Request[Sequence[ChildInfo]]):
 SupervisorMessage = StartChild | TerminateChild | RestartChild | DeleteChild | WhichChildren
 
 
-class _SupervisorBase(Actor[SupervisorMessage]):
+class SupervisorBase(Actor[SupervisorMessage]):
     """Carries out what a machine decides."""
 
     _machine: Supervision | DynamicSupervision
@@ -332,7 +332,7 @@ class _SupervisorBase(Actor[SupervisorMessage]):
         return Promise.unread(self._rt_life())
 
 
-class Supervisor(_SupervisorBase):
+class Supervisor(SupervisorBase):
     """Starts children in order, restarts them by a strategy, stops them in reverse.
 
     Args:
@@ -369,7 +369,7 @@ class Supervisor(_SupervisorBase):
         self._do(self._machine.boot(self._children, self.now))
 
 
-class DynamicSupervisor(_SupervisorBase):
+class DynamicSupervisor(SupervisorBase):
     """Many alike children, started and ended at any time, each with its own restart intensity.
 
     Args:
@@ -404,7 +404,7 @@ class DynamicSupervisor(_SupervisorBase):
 def _shutdown_of(cell: Cell) -> Shutdown:
     if cell.spec.shutdown is not None:
         return cell.spec.shutdown
-    return "infinity" if isinstance(cell.actor, _SupervisorBase) else ACTOR_SHUTDOWN
+    return "infinity" if isinstance(cell.actor, SupervisorBase) else ACTOR_SHUTDOWN
 
 
 def _boot_failure(path: str, reason: ExitReason) -> BaseException:

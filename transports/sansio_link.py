@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 
 import trio
 from websockets.exceptions import InvalidState
-from websockets.frames import BINARY, CONT, TEXT, Frame
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import OPEN, Protocol
+from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
 
 from transports.connection import Connection, SocketConnection
@@ -36,6 +36,7 @@ logger = logging.getLogger("troupe.transports.link")
 # The library logs whole frames at level debug: what people say is in no log, whatever its level.
 logger.setLevel(logging.WARNING)
 
+DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -94,7 +95,7 @@ class SansIoLink:
             assert isinstance(request, Request)
             protocol.send_response(protocol.accept(request))
         await self._connection.send_all(b"".join(protocol.data_to_send()))
-        if protocol.state is not OPEN:
+        if protocol.state is not State.OPEN:
             raise HandshakeFailed(str(protocol.handshake_exc))
 
     # -- sending --------------------------------------------------------------------------
@@ -211,15 +212,15 @@ class SansIoLink:
             self._early = []
         for event in events:
             assert isinstance(event, Frame)
-            if event.opcode is BINARY and event.fin:
+            if event.opcode is Opcode.BINARY and event.fin:
                 messages.append(bytes(event.data))
-            elif event.opcode in (TEXT, BINARY, CONT):
+            elif event.opcode in DATA:
                 self._part(event, messages)
         return messages
 
     def _part(self, frame: Frame, messages: list[bytes | str]) -> None:
-        if frame.opcode is not CONT:
-            self._parts_are_text = frame.opcode is TEXT
+        if frame.opcode is not Opcode.CONT:
+            self._parts_are_text = frame.opcode is Opcode.TEXT
         self._parts.append(bytes(frame.data))
         if not frame.fin:
             return
@@ -231,7 +232,7 @@ class SansIoLink:
         try:
             messages.append(whole.decode())
         except UnicodeDecodeError:
-            if self._protocol.state is OPEN:
+            if self._protocol.state is State.OPEN:
                 self._protocol.fail(1007, "a text is not UTF-8")
             self._ended.set()
 
@@ -240,7 +241,7 @@ class SansIoLink:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         with trio.move_on_after(self._timeout):
             try:
-                if self._protocol.state is OPEN:
+                if self._protocol.state is State.OPEN:
                     self._protocol.send_close(code, reason)
                 await self.flush()
                 if self._receiving:

@@ -66,6 +66,8 @@ class Recording:
     """The other side's name for it."""
     reason: str
     """Why it ended: "quiet", "limit", or what the other side said."""
+    seconds: float
+    """How long it lasted, from the first sample of the WAV."""
 
 
 @attrs.frozen
@@ -147,8 +149,9 @@ class _Caller:
             nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
+        lasted = trio.current_time() - self._began
         await link.close()
-        return Recording(self._heard(), tuple(self._shown), call, self._reason)
+        return Recording(self._heard(), tuple(self._shown), call, self._reason, lasted)
 
     async def _come_in(self, link: FrameLink) -> tuple[str, Sequence[bytes | str]]:
         """Say who we are and wait until we are let in."""
@@ -320,7 +323,7 @@ def run_call(
     except CallFailed as error:
         click.echo(f"{url}: {error}", err=True)
         return FAILED
-    click.echo(f"{recording.heard.seconds:7.2f} s  the call {recording.call} is over")
+    click.echo(f"{recording.seconds:7.2f} s  the call {recording.call} is over: {recording.reason}")
     if out is not None:
         try:
             write_wav(out, recording.heard)

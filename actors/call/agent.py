@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from itertools import count
 
 import attrs
 import trio
 
 from actors.call.speaker import SpeechDelta, SpeechDone
 from actors.call.team import Team, TeamTool, Worker
+from actors.call.work import Answer, Delegate, EndCall, HandOff, Run, Work, answered, to_do
 from actors.machines.decisions import CutTurn, TakeTurn, Think, Unthink
-from actors.machines.fallback import Chain, Progress
+from actors.machines.fallback import Chain
 from models.conversation import AgentSaid, Instruction, Item, ToolAnswered, ToolCalled, UserSaid
 from models.faults import FaultKind, ModelFault
-from models.llm.control import DELEGATE_TOOL, HANDOFF_TOOL, HANGUP_TOOL, TaskReport, task_report
+from models.llm.control import TaskReport, task_report, task_started
 from models.llm.protocol import (
     CancelGeneration,
     Generate,
@@ -32,16 +34,16 @@ from models.llm.protocol import (
 from supervision import Actor, ActorRef, Request, Wake, handles
 from supervision.tasks import Task
 
-FIRST_WITHIN = 3.0
-"""Seconds to the first text or tool call, not to some header."""
-
-NEXT_WITHIN = 5.0
-"""Seconds from one to the next."""
-
 GO_ON = "Your last words were cut off by a fault. Go on exactly where they end; repeat nothing."
 
 MOST_DELEGATED = 8
 """Tasks in the background at the same time."""
+
+ROUNDS = 2
+"""Times that all models are tried for one answer."""
+
+RETRY_AFTER = 0.25
+"""Seconds after all models have failed until the next round."""
 
 
 @attrs.frozen
@@ -79,6 +81,13 @@ class TaskOver:
     failed: bool
 
 
+@attrs.frozen
+class TryAgain:
+    """Another round of the models is due."""
+
+    work: Work
+
+
 AgentMessage = (
     TakeTurn
     | CutTurn
@@ -90,6 +99,7 @@ AgentMessage = (
     | ToolAdmitted
     | ToolOver
     | TaskOver
+    | TryAgain
     | Wake
 )
 
@@ -110,9 +120,10 @@ class Token:
 
 @attrs.frozen
 class AnswerEnds:
-    """No more text of it comes."""
+    """No more text of it comes; this was all."""
 
     epoch: int
+    text: str
 
 
 @attrs.frozen
@@ -188,46 +199,21 @@ FromAgent = (
 )
 
 
-@attrs.define(eq=False)
-class _Work:
-    """One answer being made: of a turn, of a thought, or of a task in the background."""
-
-    context: list[Item]
-    agent: str
-    epoch: int = 0
-    """0 while it is a thought, and for background tasks."""
-    turn: int = 0
-    thought: int = 0
-    task: str = ""
-    """Of background work: its id."""
-    generation: str = ""
-    model: int = 0
-    tried: frozenset[int] = frozenset()
-    said: str = ""
-    """Text of this round."""
-    all_said: str = ""
-    parked: list[ToolCallDelta] = attrs.field(factory=list)
-    """Calls of a thought: nothing is done before its turn is over."""
-    open: dict[str, ToolCalled] = attrs.field(factory=dict)
-    """Calls of this round without an answer."""
-    answers: dict[str, ToolAnswered] = attrs.field(factory=dict)
-    calls: list[ToolCalled] = attrs.field(factory=list)
-    """Of this round, in the model's order."""
-    called: int = 0
-    generating: bool = False
-    handoff: tuple[str, str] | None = None
-    told_token: bool = False
-    progress: Progress = attrs.field(factory=lambda: Progress(FIRST_WITHIN, NEXT_WITHIN))
-
-
 class Agent(Actor[AgentMessage]):
     """Thinks for one call."""
 
     _session: ActorRef[FromAgent]
     _speaker: ActorRef[SpeechDelta | SpeechDone]
 
-    def __init__(self, call: str, models: tuple[str, ...], team: Team, apology: str) -> None:
-        """`call` and `models` are paths."""
+    def __init__(
+        self,
+        call: str,
+        models: tuple[str, ...],
+        team: Team,
+        apology: str,
+        names: Iterator[int] | None = None,
+    ) -> None:
+        """`call` and `models` are paths; `names` numbers generations and tasks, over all lives."""
         super().__init__()
         self._call = call
         self._model_paths = models
@@ -235,15 +221,19 @@ class Agent(Actor[AgentMessage]):
         self._team = team
         self._apology = apology
         self._chain = Chain(max(1, len(models)))
-        self._works: dict[str, _Work] = {}
+        self._works: dict[str, Work] = {}
         """By the generation that is under way for them, or was last."""
-        self._turn: _Work | None = None
-        self._thought: _Work | None = None
+        self._turn: Work | None = None
+        self._thought: Work | None = None
         self._cut_to = 0
-        self._tasks: dict[str, tuple[_Work, Task, bool]] = {}
+        self._tasks: dict[str, tuple[Work, Task, bool]] = {}
         """Tools that run: whose, the task, whether a cut ends it."""
-        self._generations = 0
-        self._delegated = 0
+        # A model may still be at work for an instance that has crashed: no name is used twice.
+        self._names = names if names is not None else count(1)
+        self._background = 0
+        """Tasks that run."""
+        self._handed_to = ""
+        """Who has the conversation since the last handoff; "" as the session says."""
         self.stale = 0
         """Messages about what is over."""
 
@@ -263,7 +253,7 @@ class Agent(Actor[AgentMessage]):
     def on_think(self, message: Think) -> None:
         self._end_thought()
         context = [*message.history, UserSaid(message.text, 0, self.now, message.leg)]
-        work = _Work(context, message.agent, thought=message.number)
+        work = Work(context, self._handed_to or message.agent, thought=message.number)
         self._thought = work
         self._generate(work)
 
@@ -283,11 +273,14 @@ class Agent(Actor[AgentMessage]):
             self._adopt(thought, message)
             return
         self._end_thought()
-        work = _Work(list(message.history), message.agent, message.epoch, message.turn)
+        if self._turn is not None:
+            self._stop(self._turn)
+        agent = self._handed_to or message.agent
+        work = Work(list(message.history), agent, message.epoch, message.turn)
         self._turn = work
         self._generate(work)
 
-    def _adopt(self, work: _Work, message: TakeTurn) -> None:
+    def _adopt(self, work: Work, message: TakeTurn) -> None:
         """The thought was right: what it holds back may be said and done now."""
         work.context = list(message.history)
         work.epoch, work.turn, work.thought = message.epoch, message.turn, 0
@@ -315,7 +308,7 @@ class Agent(Actor[AgentMessage]):
         if work is not None:
             self._stop(work)
 
-    def _stop(self, work: _Work) -> None:
+    def _stop(self, work: Work) -> None:
         """Everything about it ends; every call it made has an answer."""
         if work.generating:
             self._models[work.model].tell(CancelGeneration(work.generation))
@@ -328,22 +321,28 @@ class Agent(Actor[AgentMessage]):
             if task is not None:
                 del self._tasks[call.id]
                 task[1].cancel()
-            self._record(work, ToolAnswered(call.id, "cancelled", True, call.turn))
-            self._session.tell(ToolNews(call.id, call.name, "cancelled"))
+            work.answers[call.id] = ToolAnswered(call.id, "cancelled", True, call.turn)
+            if call.id in work.started:
+                self._session.tell(ToolNews(call.id, call.name, "cancelled"))
         work.open.clear()
+        for call in work.calls[work.recorded :]:
+            answer = work.answers.get(call.id)
+            if answer is not None and call.id in work.started:
+                self._record(work, answer)
+        work.recorded = len(work.calls)
+        if work.handoff is not None:  # history says that it was accepted
+            self._apply_handoff(work)
 
     # -- generating -----------------------------------------------------------------------
 
-    def _generate(self, work: _Work) -> None:
+    def _generate(self, work: Work) -> None:
         index = self._chain.pick(self.now, work.tried) if self._models else None
         if index is None:
             self._give_up(work)
             return
-        self._generations += 1
-        work.generation = f"{self._call}/g{self._generations}"
+        work.generation = f"{self._call}/g{next(self._names)}"
         work.model = index
         work.generating = True
-        work.said = ""
         self._works[work.generation] = work
         profile = self._team.profile(work.agent)
         context: list[Item] = list(answered(work.context))
@@ -361,7 +360,7 @@ class Agent(Actor[AgentMessage]):
         work.progress.asked(self.now)
         self._arm()
 
-    def _work(self, generation: str) -> _Work | None:
+    def _work(self, generation: str) -> Work | None:
         work = self._works.get(generation)
         if work is None:
             self.stale += 1
@@ -379,7 +378,7 @@ class Agent(Actor[AgentMessage]):
         else:
             self._say(work, message.text)
 
-    def _say(self, work: _Work, text: str) -> None:
+    def _say(self, work: Work, text: str) -> None:
         work.said += text
         work.all_said += text
         if not work.told_token:
@@ -411,16 +410,17 @@ class Agent(Actor[AgentMessage]):
             self._failed(work, message.outcome)
             return
         self._chain.succeeded(work.model)
-        work.tried = frozenset()
+        work.tried, work.rounds = frozenset(), 0
         if not work.thought:
             self._round_may_be_over(work)
 
-    def _failed(self, work: _Work, fault: ModelFault) -> None:
+    def _failed(self, work: Work, fault: ModelFault) -> None:
         """The next model goes on where this one stopped."""
         self._works.pop(work.generation, None)
         self._chain.failed(work.model, fault.kind, self.now, fault.retry_after)
         work.tried |= {work.model}
-        given_up = self._chain.pick(self.now, work.tried) is None
+        all_failed = self._chain.pick(self.now, work.tried) is None
+        given_up = all_failed and work.rounds + 1 >= ROUNDS
         self._session.tell(ModelFailed(work.epoch, fault, given_up))
         if work.thought:
             self._end_thought()  # the turn will ask again, if it comes to that
@@ -431,22 +431,33 @@ class Agent(Actor[AgentMessage]):
             return
         if work.said and not work.task:
             work.context += [AgentSaid(work.said, work.turn, work.agent), Instruction(GO_ON)]
-        self._generate(work)
+        work.said = ""
+        if all_failed and not given_up:
+            work.rounds += 1
+            work.tried = frozenset()
+            self.send_after(RETRY_AFTER, TryAgain(work))
+        else:
+            self._generate(work)
 
-    def _give_up(self, work: _Work) -> None:
+    @handles
+    def on_try_again(self, message: TryAgain) -> None:
+        work = message.work
+        if work is self._turn or work.task:
+            self._generate(work)
+
+    def _give_up(self, work: Work) -> None:
         """Nobody answers: say so, and end the turn."""
         if work.task:
             self._report(work, "no model could do it", failed=True)
         elif work.thought:
             self._end_thought()
         else:
-            if not work.all_said:
-                self._say(work, self._apology)
+            self._say(work, f" {self._apology}" if work.all_said else self._apology)
             self._finish(work)
 
     # -- tools ----------------------------------------------------------------------------
 
-    def _call_tool(self, work: _Work, delta: ToolCallDelta) -> None:
+    def _call_tool(self, work: Work, delta: ToolCallDelta) -> None:
         call = ToolCalled(delta.id, delta.name, delta.arguments, work.turn)
         work.calls.append(call)
         work.open[call.id] = call
@@ -456,7 +467,7 @@ class Agent(Actor[AgentMessage]):
             return
         generation = delta.generation
         self.pipe(
-            self._session.ask(AdmitTool(work.epoch, call.id)),
+            self._session.ask(AdmitTool(work.epoch, call.id), timeout=math.inf),
             to=lambda admitted: ToolAdmitted(generation, call, admitted),
             failed=lambda _error: ToolAdmitted(generation, call, False),
         )
@@ -468,40 +479,29 @@ class Agent(Actor[AgentMessage]):
             self.stale += 1
             return
         if not message.admitted:
-            del work.open[message.call.id]
-            work.calls.remove(message.call)
-            return  # the cut is on its way
+            return  # the cut is on its way, and answers for it
         self._record(work, message.call)
         self._start_tool(work, message.call)
 
-    def _start_tool(self, work: _Work, call: ToolCalled) -> None:
-        try:
-            arguments = json.loads(call.arguments or "{}")
-        except ValueError:
-            arguments = None
+    def _start_tool(self, work: Work, call: ToolCalled) -> None:
+        work.started.add(call.id)
         self._session.tell(ToolNews(call.id, call.name, "started"))
-        if not isinstance(arguments, dict):
-            self._answer(work, call, "the arguments are not a JSON object", failed=True)
-        elif work.called > self._team.most_calls:
-            self._answer(work, call, "too many calls in one turn", failed=True)
-        elif call.name == HANDOFF_TOOL:
-            self._hand_off(work, call, arguments)
-        elif call.name == DELEGATE_TOOL:
-            self._delegate(work, call, arguments)
-        elif call.name == HANGUP_TOOL:
-            self._session.tell(
-                WantEnd(work.epoch, str(arguments.get("reason", "the agent hung up")))
-            )
-            self._answer(work, call, '{"status": "ok"}')
-        else:
-            tool = self._team.tools.get(call.name)
-            if tool is None or call.name not in self._team.profile(work.agent).tools:
-                self._answer(work, call, f"there is no tool {call.name!r}", failed=True)
-            else:
+        match to_do(self._team, work, call):
+            case Answer(output, failed):
+                self._answer(work, call, output, failed=failed)
+            case Run(tool, arguments):
                 self._run_tool(work, call, tool, arguments)
+            case HandOff(to, reason):
+                work.handoff = (to, reason)
+                self._answer(work, call, json.dumps({"status": "ok", "agent": to}))
+            case EndCall(reason):
+                self._session.tell(WantEnd(work.epoch, reason))
+                self._answer(work, call, '{"status": "ok"}')
+            case Delegate(worker, task):
+                self._delegate(work, call, worker, task)
 
     def _run_tool(
-        self, work: _Work, call: ToolCalled, tool: TeamTool, arguments: Mapping[str, object]
+        self, work: Work, call: ToolCalled, tool: TeamTool, arguments: Mapping[str, object]
     ) -> None:
         async def run() -> str:
             with trio.fail_after(tool.timeout):
@@ -525,42 +525,28 @@ class Agent(Actor[AgentMessage]):
         call = next(call for call in work.calls if call.id == message.call)
         self._answer(work, call, message.output, failed=message.failed)
 
-    def _answer(self, work: _Work, call: ToolCalled, output: str, *, failed: bool = False) -> None:
+    def _answer(self, work: Work, call: ToolCalled, output: str, *, failed: bool = False) -> None:
         answer = ToolAnswered(call.id, output, failed, call.turn)
-        self._record(work, answer)
-        state = "failed" if failed else "done"
-        self._session.tell(ToolNews(call.id, call.name, state))
+        self._session.tell(ToolNews(call.id, call.name, "failed" if failed else "done"))
         if work.open.pop(call.id, None) is None:
-            return  # its turn is over; the answer is in history all the same
+            self._record(work, answer)  # its turn is over; it is in history all the same
+            return
         work.answers[call.id] = answer
+        for ready in work.to_record():
+            self._record(work, ready)
         self._round_may_be_over(work)
 
-    def _record(self, work: _Work, item: Item) -> None:
+    def _record(self, work: Work, item: Item) -> None:
         if not work.task:
             self._session.tell(Record(work.epoch, item))
 
-    def _hand_off(self, work: _Work, call: ToolCalled, arguments: Mapping[str, object]) -> None:
-        to = str(arguments.get("agent", ""))
-        if work.task or to not in self._team.profile(work.agent).handoffs:
-            self._answer(work, call, f"there is no agent {to!r} to hand off to", failed=True)
-        elif work.handoff is not None:
-            first = work.handoff[0]
-            self._answer(work, call, f"already handed off to {first!r}", failed=True)
-        else:
-            work.handoff = (to, str(arguments.get("reason", "")))
-            self._answer(work, call, json.dumps({"status": "ok", "agent": to}))
-
-    def _delegate(self, work: _Work, call: ToolCalled, arguments: Mapping[str, object]) -> None:
-        worker, task = str(arguments.get("worker", "")), str(arguments.get("task", ""))
-        if work.task or worker not in self._team.profile(work.agent).delegates:
-            self._answer(work, call, f"there is no worker {worker!r}", failed=True)
-            return
-        if sum(1 for other in self._works.values() if other.task) >= MOST_DELEGATED:
+    def _delegate(self, work: Work, call: ToolCalled, worker: str, task: str) -> None:
+        if self._background >= MOST_DELEGATED:
             self._answer(work, call, "too many tasks run already", failed=True)
             return
-        self._delegated += 1
-        name = f"t{self._delegated}"
-        self._answer(work, call, json.dumps({"status": "started", "task": name}))
+        self._background += 1
+        name = f"t{next(self._names)}"
+        self._answer(work, call, task_started(name))
         known = self._team.workers.get(worker)
         if known is not None:
             self.start_task(
@@ -570,23 +556,23 @@ class Agent(Actor[AgentMessage]):
                 failed=lambda error: TaskOver(name, _why(error, known.timeout), True),
             )
             return
-        background = _Work([UserSaid(task, work.turn)], worker, turn=work.turn, task=name)
-        self._generate(background)
+        self._generate(Work([UserSaid(task, work.turn)], worker, turn=work.turn, task=name))
 
-    def _report(self, work: _Work, output: str, *, failed: bool) -> None:
+    def _report(self, work: Work, output: str, *, failed: bool) -> None:
         self._works.pop(work.generation, None)
         self.on_task_over(TaskOver(work.task, output, failed))
 
     @handles
     def on_task_over(self, message: TaskOver) -> None:
         """What came of background work is told at the next free floor."""
+        self._background -= 1
         report = TaskReport(message.task, message.output, message.failed)
         self._session.tell(Record(0, task_report(report)))
         self._session.tell(WantFloor("delegation"))
 
     # -- rounds ---------------------------------------------------------------------------
 
-    def _round_may_be_over(self, work: _Work) -> None:
+    def _round_may_be_over(self, work: Work) -> None:
         if work.generating or work.open:
             return
         if work.calls:
@@ -596,30 +582,30 @@ class Agent(Actor[AgentMessage]):
         else:
             self._finish(work)
 
-    def _next_round(self, work: _Work) -> None:
+    def _next_round(self, work: Work) -> None:
         """The model goes on with the answers to its calls, in the order in which it asked."""
         self._works.pop(work.generation, None)
-        if work.said:
-            work.context.append(AgentSaid(work.said, work.turn, work.agent))
-        work.context += work.calls
-        work.context += [work.answers[c.id] for c in work.calls if c.id in work.answers]
-        hung_up = any(call.name == HANGUP_TOOL for call in work.calls)
-        work.calls, work.answers = [], {}
+        hung_up = work.close_round()
         if work.handoff is not None:
-            work.agent, reason = work.handoff
-            work.handoff = None
-            self._session.tell(ChangeAgent(work.epoch, work.agent, reason))
+            self._apply_handoff(work)
         if hung_up and work.all_said:
             self._finish(work)  # it has said its goodbye
         else:
             self._generate(work)
 
-    def _finish(self, work: _Work) -> None:
+    def _apply_handoff(self, work: Work) -> None:
+        assert work.handoff is not None
+        work.agent, reason = work.handoff
+        work.handoff = None
+        self._handed_to = work.agent
+        self._session.tell(ChangeAgent(work.epoch, work.agent, reason))
+
+    def _finish(self, work: Work) -> None:
         self._works.pop(work.generation, None)
         if self._turn is work:
             self._turn = None
         self._speaker.tell(SpeechDone(work.epoch))
-        self._session.tell(AnswerEnds(work.epoch))
+        self._session.tell(AnswerEnds(work.epoch, work.all_said))
 
     # -- time -----------------------------------------------------------------------------
 
@@ -636,28 +622,6 @@ class Agent(Actor[AgentMessage]):
                 work.generating = False
                 self._failed(work, ModelFault(model.path, FaultKind.TIMEOUT, "no text in time"))
         self._arm()
-
-
-def answered(context: list[Item]) -> list[Item]:
-    """The context with an answer right after every call: models refuse anything else."""
-    answers = {item.id: item for item in context if isinstance(item, ToolAnswered)}
-    out: list[Item] = []
-    for index, item in enumerate(context):
-        if isinstance(item, ToolAnswered):
-            continue
-        out.append(item)
-        if isinstance(item, ToolCalled):
-            following = context[index + 1] if index + 1 < len(context) else None
-            if isinstance(following, ToolCalled):
-                continue
-            first = len(out) - 1
-            while first > 0 and isinstance(out[first - 1], ToolCalled):
-                first -= 1
-            calls = [call for call in out[first:] if isinstance(call, ToolCalled)]
-            out += [
-                answers.get(c.id) or ToolAnswered(c.id, "cancelled", True, c.turn) for c in calls
-            ]
-    return out
 
 
 def _fault(error: Exception) -> ModelFault:

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import attrs
 
 from actors.call.line import CloseLine, LegGone, TakeOver
-from actors.call.session import Began, HangUp, Leg, LegJoins, LegLeaves, Say, Standing, WhatStands
+from actors.call.recovery import Leg, Standing, WhatStands
+from actors.call.session import Began, HangUp, LegJoins, LegLeaves, Say
 from actors.machines.decisions import Commit, EndCall
 from models.conversation import Item
-from supervision import Actor, ActorRef, ChildSpec, Promise, Refuse, Request, Wake, handles
+from supervision import (
+    Actor,
+    ActorRef,
+    ChildSpec,
+    Promise,
+    Refuse,
+    Request,
+    SupervisionError,
+    Wake,
+    handles,
+)
 from supervision.supervisor import StartChild, TerminateChild
 from transports.leg import Attach, Attached
 
@@ -24,6 +36,10 @@ LegSpec = Callable[[str], ChildSpec[Any]]
 
 EPOCHS_PER_LIFE = 1_000_000
 """A session that begins again numbers its utterances beyond those of the one before."""
+
+
+CLOSE_WITHIN = 0.5
+"""Seconds in which a line has to pass on that the call is over."""
 
 
 class CallState(enum.Enum):
@@ -67,6 +83,11 @@ class LegAttached:
 
 
 @attrs.frozen
+class LinesClosed:
+    """Everybody was told that the call is over."""
+
+
+@attrs.frozen
 class CallStatus:
     """What is known of a call."""
 
@@ -83,6 +104,17 @@ class DescribeCall(Request[CallStatus]):
     """How does the call stand?"""
 
 
+@attrs.frozen
+class CallEnded:
+    """A call is over. Published on the node's event stream."""
+
+    id: str
+    reason: str
+    history: tuple[Item, ...] = attrs.field(repr=False)
+    seconds: float
+    """From its beginning."""
+
+
 CallMessage = (
     AddLeg
     | LegStarted
@@ -92,6 +124,7 @@ CallMessage = (
     | Began
     | Commit
     | EndCall
+    | LinesClosed
     | WhatStands
     | DescribeCall
     | Say
@@ -100,13 +133,30 @@ CallMessage = (
 )
 
 
+@attrs.define(eq=False)
+class CallMemory:
+    """What a call knows over all its lives: its crash is not to end a conversation."""
+
+    agent: str
+    began_at: float = -1.0
+    state: CallState = CallState.RINGING
+    history: list[Item] = attrs.field(factory=list)
+    legs: dict[str, Leg] = attrs.field(factory=dict)
+    names: int = 0
+    """Legs there have been."""
+    sessions: int = 0
+    """Sessions there have been."""
+    epoch: int = 0
+    turn: int = 0
+
+
 class Call(Actor[CallMessage]):
     """One call's beginning, end and memory."""
 
     def __init__(
         self,
         path: str,
-        agent: str,
+        memory: CallMemory,
         leg_spec: LegSpec,
         *,
         max_legs: int = 10,
@@ -115,38 +165,33 @@ class Call(Actor[CallMessage]):
         super().__init__()
         self._base = path
         self._id = path.rpartition("/")[2]
-        self._agent = agent
+        self._memory = memory
         self._leg_spec = leg_spec
         self._max_legs = max_legs
         self._ring_for = ring_for
-        self._state = CallState.RINGING
-        self._history: list[Item] = []
-        self._legs: dict[str, Leg] = {}
         self._joining: dict[str, Promise[Attached]] = {}
-        self._lives = 0
-        """Sessions there have been."""
-        self._epoch = 0
-        self._turn = 0
-        self._names = 0
-        self._began_at = 0.0
 
     def on_start(self) -> None:
-        self._began_at = self.now
+        memory = self._memory
+        if memory.began_at < 0:
+            memory.began_at = self.now
+        if memory.state is CallState.ENDED:  # it crashed while it was ending
+            self.stop()
         self.wake_at(self.now + self._ring_for)
 
     def __repr__(self) -> str:
-        return f"<Call {self._id}: {self._state.value}, {len(self._legs)} legs>"
+        return f"<Call {self._id}: {self._memory.state.value}, {len(self._memory.legs)} legs>"
 
     # -- legs -----------------------------------------------------------------------------
 
     @handles
     def on_add(self, message: AddLeg) -> None:
-        if self._state is CallState.ENDED:
+        if self._memory.state is CallState.ENDED:
             raise Refuse("the call is over")
-        if len(self._legs) + len(self._joining) >= self._max_legs:
+        if len(self._memory.legs) + len(self._joining) >= self._max_legs:
             raise Refuse(f"the call has {self._max_legs} people already")
-        self._names += 1
-        leg = _letters(self._names)
+        self._memory.names += 1
+        leg = _letters(self._memory.names)
         self._joining[leg] = self.defer()
         legs = self.system.ref(f"{self._base}/legs")
         self.pipe(
@@ -168,7 +213,7 @@ class Call(Actor[CallMessage]):
     @handles
     def on_leg_attached(self, message: LegAttached) -> None:
         promise = self._joining.pop(message.leg, None)
-        if self._state is CallState.ENDED:
+        if self._memory.state is CallState.ENDED:
             if promise is not None:
                 promise.refuse("the call is over")
             return
@@ -181,10 +226,10 @@ class Call(Actor[CallMessage]):
             ref(f"{path}/listener"),
             ref(f"{path}/line"),
         )
-        self._legs[message.leg] = leg
-        if self._state is CallState.RINGING:
-            self._state = CallState.ACTIVE
-            logger.info("%s is answered by %s", self._base, self._agent)
+        self._memory.legs[message.leg] = leg
+        if self._memory.state is CallState.RINGING:
+            self._memory.state = CallState.ACTIVE
+            logger.info("%s is answered by %s", self._base, self._memory.agent)
         self._session().tell(LegJoins(leg))
         if promise is not None:
             promise.resolve(message.attached)
@@ -197,10 +242,10 @@ class Call(Actor[CallMessage]):
 
     @handles
     def on_leg_gone(self, message: LegGone) -> None:
-        if self._legs.pop(message.leg, None) is None:
+        if self._memory.legs.pop(message.leg, None) is None:
             return
         self._session().tell(LegLeaves(message.leg))
-        if self._legs:
+        if self._memory.legs:
             legs = self.system.ref(f"{self._base}/legs")
             legs.tell(TerminateChild(message.leg))
 
@@ -208,35 +253,35 @@ class Call(Actor[CallMessage]):
 
     @handles
     def on_what_stands(self, message: WhatStands) -> Standing:
-        self._lives += 1
-        self._epoch = max(self._epoch, (self._lives - 1) * EPOCHS_PER_LIFE)
+        self._memory.sessions += 1
+        self._memory.epoch = max(self._memory.epoch, (self._memory.sessions - 1) * EPOCHS_PER_LIFE)
         return Standing(
-            tuple(self._history),
-            self._epoch,
-            self._turn,
-            self._agent,
-            tuple(self._legs.values()),
-            first=self._lives == 1,
+            tuple(self._memory.history),
+            self._memory.epoch,
+            self._memory.turn,
+            self._memory.agent,
+            tuple(self._memory.legs.values()),
+            first=self._memory.sessions == 1,
         )
 
     @handles
     def on_began(self, message: Began) -> None:
-        self._epoch = max(self._epoch, message.epoch)
-        self._turn, self._agent = message.turn, message.agent
+        self._memory.epoch = max(self._memory.epoch, message.epoch)
+        self._memory.turn, self._memory.agent = message.turn, message.agent
 
     @handles
     def on_commit(self, message: Commit) -> None:
-        self._history.append(message.item)
+        self._memory.history.append(message.item)
 
     @handles
     def on_describe(self, message: DescribeCall) -> CallStatus:
         return CallStatus(
             self._id,
-            self._state,
-            tuple(self._history),
-            tuple(self._legs),
-            self._agent,
-            self.now - self._began_at,
+            self._memory.state,
+            tuple(self._memory.history),
+            tuple(self._memory.legs),
+            self._memory.agent,
+            self.now - self._memory.began_at,
         )
 
     @handles
@@ -247,23 +292,35 @@ class Call(Actor[CallMessage]):
 
     @handles
     def on_end(self, message: EndCall) -> None:
-        if self._state is CallState.ENDED:
+        if self._memory.state is CallState.ENDED:
             return
-        self._state = CallState.ENDED
+        self._memory.state = CallState.ENDED
         logger.info("%s has ended: %s", self._base, message.reason)
-        for leg in self._legs.values():
-            leg.line.tell(CloseLine(message.reason))
+        lines = [leg.line for leg in self._memory.legs.values()]
+        self.start_task(_close, lines, message.reason, name="close", to=lambda _none: LinesClosed())
+        history, seconds = tuple(self._memory.history), self.now - self._memory.began_at
+        self.system.events.publish(CallEnded(self._id, message.reason, history, seconds))
+
+    @handles
+    def on_lines_closed(self, message: LinesClosed) -> None:
         self.stop()
 
     @handles
     def on_wake(self, message: Wake) -> None:
         """Nobody came."""
-        if self._state is CallState.RINGING:
-            self._state = CallState.ENDED
+        if self._memory.state is CallState.RINGING:
+            self._memory.state = CallState.ENDED
             self.stop()
 
     def _session(self) -> ActorRef[LegJoins | LegLeaves | Say | HangUp]:
         return self.system.ref(f"{self._base}/session")
+
+
+async def _close(lines: Sequence[ActorRef[CloseLine]], reason: str) -> None:
+    replies = [line.ask(CloseLine(reason), timeout=CLOSE_WITHIN) for line in lines]
+    for reply in replies:
+        with suppress(SupervisionError):  # who cannot be told is stopped all the same
+            await reply
 
 
 def _letters(number: int) -> str:

@@ -52,8 +52,8 @@ class TakeOver(Request[Attached]):
 
 
 @attrs.frozen
-class CloseLine:
-    """The call is over: say so to whoever is there."""
+class CloseLine(Request[None]):
+    """The call is over: say so to whoever is there. Answered when that is on its way."""
 
     reason: str
 
@@ -104,21 +104,30 @@ class LegGone:
     reason: str
 
 
+@attrs.define(eq=False)
+class LineMemory:
+    """What a line knows over all its lives: nobody else could tell it after a crash."""
+
+    token: Secret = attrs.field(factory=lambda: Secret(secrets.token_urlsafe(24)))
+    """What a wire shows to take the leg over."""
+    attach: Attach | None = None
+    """The wire that came last."""
+
+
 class Line(Actor[LineMessage]):
     """Holds one leg's wire."""
 
     _session: ActorRef[FromLine]
     _owner: ActorRef[LegGone]
 
-    def __init__(self, leg: str, call: str, away_max: float) -> None:
+    def __init__(self, leg: str, call: str, away_max: float, memory: LineMemory) -> None:
         """`call` is the path of the leg's call."""
         super().__init__()
         self._leg = leg
         self._call = call
         self._machine = Machine(away_max)
-        self._token = Secret(secrets.token_urlsafe(24))
+        self._memory = memory
         self._wire: ActorRef[WireMessage] | None = None
-        self._attach: Attach | None = None
         self._track: ActorRef[OutboundMessage] | None = None
         self._reason = "the call is over"
 
@@ -126,6 +135,14 @@ class Line(Actor[LineMessage]):
         self._session = self.system.ref(f"{self._call}/session")
         self._owner = self.system.ref(f"{self._call}/call")
         self._machine.began(self.now)
+        attach = self._memory.attach
+        if attach is not None:  # it crashed; if the wire is no more, that is told now
+            self._machine.attached()
+            self._wire = attach.wire
+            self.watch(attach.wire)
+            # A track that has just begun, too, says so by itself: it is here in any case.
+            track = f"{self._call}/legs/{self._leg}/outbound"
+            self._track = self.system.find(track)
         self.wake_at(self._machine.deadline)
 
     def on_stop(self) -> None:
@@ -140,7 +157,7 @@ class Line(Actor[LineMessage]):
     @handles
     def on_take_over(self, message: TakeOver) -> Attached:
         resumed = self._machine.state is not LineState.WAITING
-        if resumed and Secret(message.token or "none") != self._token:
+        if resumed and Secret(message.token or "none") != self._memory.token:
             raise Refuse("the token is not the one of this leg")
         old = self._wire
         if self._machine.attached() is None:
@@ -149,7 +166,7 @@ class Line(Actor[LineMessage]):
             self.unwatch(old)
             old.tell(CloseWire("another connection has taken over"))
         attach = message.attach
-        self._wire, self._attach = attach.wire, attach
+        self._wire, self._memory.attach = attach.wire, attach
         self.watch(attach.wire)
         self.wake_at(self._machine.deadline)
         if self._track is not None:
@@ -157,14 +174,14 @@ class Line(Actor[LineMessage]):
         if resumed:
             self._session.tell(LegBack(self._leg))
         call = self._call.rpartition("/")[2]
-        token = Secret(f"{call}.{self._leg}.{self._token.reveal()}")
+        token = Secret(f"{call}.{self._leg}.{self._memory.token.reveal()}")
         audio: ActorRef[Frame] = self.system.ref(f"{self._call}/legs/{self._leg}/inbound")
         return Attached(call, self._leg, audio, self.ref, token, resumed)
 
     @handles
     def on_track(self, message: TrackHere) -> None:
         self._track = message.track
-        attach = self._attach
+        attach = self._memory.attach
         if self._wire is not None and attach is not None:
             # The track is new, the wire is not: what was sent before is unknown to the track.
             message.track.tell(
@@ -188,6 +205,17 @@ class Line(Actor[LineMessage]):
     @handles
     def on_close(self, message: CloseLine) -> None:
         self._reason = message.reason
+        self._release(CloseWire(message.reason))
+
+    def _release(self, message: CloseWire | None) -> None:
+        """Nothing more is told to the wire, after this."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            self.unwatch(wire)
+            if message is not None:
+                wire.tell(message)
+        if self._track is not None:
+            self._track.tell(WireGone())
 
     # -- from the wire --------------------------------------------------------------------
 
@@ -216,6 +244,7 @@ class Line(Actor[LineMessage]):
     @handles
     def on_hung_up(self, message: HungUp) -> None:
         if self._machine.hung_up():
+            self._release(None)
             self._owner.tell(LegGone(self._leg, message.reason or "hung up"))
 
     # -- to the wire ----------------------------------------------------------------------
@@ -232,5 +261,6 @@ class Line(Actor[LineMessage]):
         ShowNotice,
     )
     def on_show(self, message: Show) -> None:
-        if self._wire is not None and self._attach is not None and self._attach.capabilities.shows:
+        attach = self._memory.attach
+        if self._wire is not None and attach is not None and attach.capabilities.shows:
             self._wire.tell(message)

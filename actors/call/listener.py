@@ -62,6 +62,14 @@ class Reopen:
     """Time to try again."""
 
 
+@attrs.frozen
+class ListenerHere:
+    """The listener runs (again): what it was listening to is lost."""
+
+    told_until: float
+    """Until when words have been told as final."""
+
+
 ListenerMessage = Hear | AskWords | Transcript | StreamOver | Reopen
 
 
@@ -87,6 +95,16 @@ class EarsFailed:
 FromListener = Understood | EarsFailed
 
 
+@attrs.define(eq=False)
+class ListenerMemory:
+    """What a listener knows over all its lives."""
+
+    streams: int = 0
+    """Opened so far: a recogniser may still have those of an instance that has crashed."""
+    told_until: float = -math.inf
+    """Until when words have been told as final."""
+
+
 class Listener(Actor[ListenerMessage]):
     """Listens to one leg."""
 
@@ -102,6 +120,7 @@ class Listener(Actor[ListenerMessage]):
         recognisers: tuple[str, ...],
         phrases: tuple[str, ...] = (),
         language: str = "en",
+        memory: ListenerMemory | None = None,
     ) -> None:
         """`call` and `recognisers` are paths."""
         super().__init__()
@@ -111,11 +130,11 @@ class Listener(Actor[ListenerMessage]):
         self._recognisers: tuple[ActorRef[SttMessage], ...] = ()
         self._phrases = phrases
         self._language = language
+        self._memory = memory if memory is not None else ListenerMemory()
         self._chain = Chain(max(1, len(recognisers)))
         self._stt: ActorRef[SttMessage] | None = None
         self._used = 0
         self._stream = ""
-        self._streams = 0
         self._rate = 0
         self._sent = 0
         """Samples of this stream."""
@@ -123,8 +142,6 @@ class Listener(Actor[ListenerMessage]):
         """Where in the stream which moment is: (sample, time), one for each stretch without gap."""
         self._ring: deque[Hear] = deque()
         self._ring_samples = 0
-        self._told_until = -math.inf
-        """Until when words have been told as final."""
         self._asked = 0
         self._failures = 0
         self._closed = False
@@ -132,6 +149,11 @@ class Listener(Actor[ListenerMessage]):
     def on_start(self) -> None:
         self._session = self.system.ref(f"{self._call}/session")
         self._recognisers = tuple(map(self.system.ref, self._recogniser_paths))
+        inbound: ActorRef[ListenerHere] | None = self.system.find(
+            f"{self._call}/legs/{self._leg}/inbound"
+        )
+        if inbound is not None:
+            inbound.tell(ListenerHere(self._memory.told_until))
 
     def on_stop(self) -> None:
         if self._stt is not None:
@@ -184,8 +206,8 @@ class Listener(Actor[ListenerMessage]):
         index = self._chain.pick(self.now)
         assert index is not None
         self._used = index
-        self._streams += 1
-        self._stream = f"{self._call}/{self._leg}/{self._streams}"
+        self._memory.streams += 1
+        self._stream = f"{self._call}/{self._leg}/{self._memory.streams}"
         self._stt = self._recognisers[index]
         self._sent = 0
         self._places.clear()
@@ -197,7 +219,7 @@ class Listener(Actor[ListenerMessage]):
             failed=lambda error: StreamOver(stream, _fault(stream, error)),
         )
         for message in self._ring:
-            if message.start_at + len(message.pcm) / (2 * message.rate) > self._told_until:
+            if message.start_at + len(message.pcm) / (2 * message.rate) > self._memory.told_until:
                 self._send(message)
         if self._asked:
             self._stt.tell(Flush(self._stream, self._asked))
@@ -256,9 +278,9 @@ class Listener(Actor[ListenerMessage]):
         if message.final:
             if message.flush == self._asked:
                 self._asked = 0
-            if message.text and end <= self._told_until + SAME:
+            if message.text and end <= self._memory.told_until + SAME:
                 return  # said before the stream was opened again
-            self._told_until = max(self._told_until, end)
+            self._memory.told_until = max(self._memory.told_until, end)
             self._forget(end)
         self._session.tell(Understood(self._leg, message.text, message.final, start, end))
 

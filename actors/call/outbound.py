@@ -29,6 +29,9 @@ PROGRESS_EVERY = 0.2
 STARVED_AFTER = 0.3
 """Seconds without sound, with more due, after which the session is told."""
 
+OTHERS_KEPT = 0.06
+"""Seconds of other people's sound that wait to be mixed into the agent's."""
+
 DUCK_GAIN = 10 ** (DUCK_DB / 20)
 
 
@@ -66,9 +69,10 @@ class WireGone:
 
 @attrs.frozen
 class Others:
-    """What the other people in the call say, mixed: 20 ms at the wire's rate."""
+    """What the other people in the call say, mixed: 20 ms of mono s16le."""
 
-    pcm: bytes
+    pcm: bytes = attrs.field(repr=False)
+    rate: int
 
 
 @attrs.frozen
@@ -195,6 +199,9 @@ class OutboundTrack(Actor[OutboundMessage]):
         self._clears = 0
         self._sent_since_clear = 0
         self._others = b""
+        self._others_resampler: Resampler | None = None
+        self._sent_at = 0.0
+        """When sound of the utterance was sent last."""
 
     def on_start(self) -> None:
         self._session = self.system.ref(f"{self._call}/session")
@@ -228,12 +235,17 @@ class OutboundTrack(Actor[OutboundMessage]):
         playout.send_ahead = message.capabilities.send_ahead
         if not message.fresh:
             self._send_clear()
+        elif playout.state is PlayState.PLAYING and playout.sounded:
+            # It came before the old wire was known to be lost: go on where that one was.
+            playout.hold()
+            playout.resume(playout.position(self.now), self.now)
+            self._play()
 
     @handles
     def on_wire_gone(self, message: WireGone) -> None:
-        self._hold_here()
         self._wire = None
         self._clear = 0
+        self._hold_here()
 
     @handles
     def on_played(self, message: Played) -> None:
@@ -246,7 +258,7 @@ class OutboundTrack(Actor[OutboundMessage]):
             return
         self._clear = 0
         exact = message.samples if self._capabilities.counts_cleared else None
-        self._playout.far.cleared(exact, self._sent_since_clear, self.now)
+        self._playout.cleared(exact, self._sent_since_clear, self.now)
         if self._playout.state is PlayState.HELD:
             self._tell_held(exact=True)
 
@@ -264,6 +276,8 @@ class OutboundTrack(Actor[OutboundMessage]):
         self._playout.begin(message.epoch)
         if self._resampler is not None:
             self._resampler.reset()  # else the tail of the last utterance is heard in this one
+        if self._wire is None:
+            self._playout.hold()  # whoever comes back is told where to go on
 
     @handles
     def on_sound(self, message: Sound) -> None:
@@ -307,7 +321,7 @@ class OutboundTrack(Actor[OutboundMessage]):
             self._tell_held(exact=False)
             return
         self._clear = 0
-        playout.far.cleared(None, 0, self.now)
+        playout.cleared(None, 0, self.now)
         self._tell_held(exact=True)
 
     def _tell_held(self, *, exact: bool) -> None:
@@ -348,6 +362,7 @@ class OutboundTrack(Actor[OutboundMessage]):
         frames = playout.frames(now)
         if frames:
             rate = playout.far.rate
+            self._sent_at = now
             for pcm in frames:
                 wire.tell(Frame(self._mixed(pcm), rate))
                 self._sent_since_clear += len(pcm) // 2
@@ -374,7 +389,8 @@ class OutboundTrack(Actor[OutboundMessage]):
         if playout.ended or not playout.sounded or not playout.sent_all:
             self._starved_epoch = 0 if not playout.sent_all else self._starved_epoch
             return
-        if self._starved_epoch != playout.epoch and now >= playout.far.empty_at + STARVED_AFTER:
+        dry_since = self._sent_at + playout.send_ahead
+        if self._starved_epoch != playout.epoch and now >= dry_since + STARVED_AFTER:
             self._starved_epoch = playout.epoch
             self._session.tell(Starved(self._leg, playout.epoch))
 
@@ -391,15 +407,23 @@ class OutboundTrack(Actor[OutboundMessage]):
         wire = self._wire
         if wire is None:
             return
+        pcm, rate = self._others + self._at_wire_rate(message), self._playout.far.rate
         if self._playout.flowing:
-            keep = round(0.06 * self._playout.far.rate) * 2
-            self._others = (self._others + message.pcm)[-keep:]
+            self._others = pcm[-2 * round(OTHERS_KEPT * rate) :]
             return
-        pcm = self._others + message.pcm
         self._others = b""
         self._playout.far.send(len(pcm) // 2, self.now)
         self._sent_since_clear += len(pcm) // 2
-        wire.tell(Frame(pcm, self._playout.far.rate))
+        wire.tell(Frame(pcm, rate))
+
+    def _at_wire_rate(self, message: Others) -> bytes:
+        rate = self._playout.far.rate
+        if message.rate == rate:
+            return message.pcm
+        resampler = self._others_resampler
+        if resampler is None or (resampler.rate_in, resampler.rate_out) != (message.rate, rate):
+            resampler = self._others_resampler = Resampler(message.rate, rate)
+        return resampler.process(message.pcm)
 
     def _mixed(self, pcm: bytes) -> bytes:
         if not self._others:

@@ -6,7 +6,6 @@ also what is shown to the people in the call, follows from that.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any, assert_never
 
@@ -273,28 +272,19 @@ class Session(Actor[SessionMessage]):
 
     def _decide(self, machine: Machine, message: Any, at: float) -> Sequence[Decision]:
         match message:
-            case VoiceHeard(leg, level, run, start_at, end_at):
-                return machine.voice(leg, level, run, start_at, end_at, at)
-            case Silence(leg):
-                return machine.silence(leg, at)
-            case Opinion(leg, token, probability):
-                return machine.opinion(leg, token, probability, at)
-            case InboundHere(leg):
-                self._tell_whether_conferring(leg)
-                return machine.reopen(leg, at)
-            case BridgeHere():
-                self._tell_bridge()
-                return ()
-            case Understood(leg, text, final, start_at, end_at):
-                return machine.understood(leg, text, final, start_at, end_at, at)
             case Wake():
                 return machine.time_passed(at)
             case Say(text, protected):
                 return machine.say(text, at, protected=protected)
             case HangUp(reason):
                 return machine.end(reason, at)
-            case LegTyped(leg, text):
-                return machine.typed(leg, text, at)
+            case BridgeHere():
+                self._tell_bridge()
+                return ()
+        if isinstance(
+            message, VoiceHeard | Silence | Opinion | InboundHere | Understood | LegTyped
+        ):
+            return self._from_person(machine, message, at)
         if isinstance(message, Started | Progress | Held | Starved | Drained | TrackLost):
             return self._from_outbound(machine, message, at)
         if isinstance(message, FromSpeaker):
@@ -302,6 +292,28 @@ class Session(Actor[SessionMessage]):
         if isinstance(message, LegJoins | LegLeaves | LegAway | LegBack):
             return self._from_legs(machine, message, at)
         return self._from_agent(machine, message, at)
+
+    def _from_person(
+        self,
+        machine: Machine,
+        message: VoiceHeard | Silence | Opinion | InboundHere | Understood | LegTyped,
+        at: float,
+    ) -> Sequence[Decision]:
+        match message:
+            case VoiceHeard(leg, level, run, start_at, end_at):
+                return machine.voice(leg, level, run, start_at, end_at, at)
+            case Silence(leg):
+                return machine.silence(leg, at)
+            case Understood(leg, text, final, start_at, end_at):
+                return machine.understood(leg, text, final, start_at, end_at, at)
+            case Opinion(leg, token, probability):
+                return machine.opinion(leg, token, probability, at)
+            case LegTyped(leg, text):
+                return machine.typed(leg, text, at)
+            case InboundHere(leg):
+                self._tell_whether_conferring(leg)
+                return machine.reopen(leg, at)
+        assert_never(message)
 
     def _from_outbound(
         self, machine: Machine, message: FromOutbound, at: float

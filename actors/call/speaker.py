@@ -8,15 +8,15 @@ with the first word that was not spoken.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
 
 import attrs
 
 from actors.call.outbound import Sound, SoundEnds
-from actors.machines.decisions import CutSpeech, Utter
+from actors.call.speech import Piece, Speech
+from actors.machines.decisions import CutSpeech, Heard, Utter
 from actors.machines.fallback import Chain, Progress
-from actors.machines.ledger import Ledger, Span, spans_of
+from actors.machines.ledger import Span, spans_of
 from actors.machines.speech_text import Segment, SpeechText, SpeechTextConfig
 from models.faults import FaultKind, ModelFault
 from models.tts.protocol import CancelSpeech, SpeechAudio, Synthesize, Synthesized, TtsMessage
@@ -31,6 +31,12 @@ NEXT_WITHIN = 1.0
 
 ASKED_AHEAD = 2
 """Pieces that a voice is asked for at the same time."""
+
+ROUNDS = 2
+"""Times that all voices are tried for one piece."""
+
+RETRY_AFTER = 0.25
+"""Seconds after all voices have failed until the next round."""
 
 
 @attrs.frozen
@@ -65,11 +71,20 @@ class PieceOver:
 
 
 @attrs.frozen
+class TryAgain:
+    """Another round of the voices is due."""
+
+    epoch: int
+
+
+@attrs.frozen
 class Recalled:
     """What was heard of an utterance, and what was not."""
 
     heard: str
     rest: str
+    complete: bool
+    """That is all there was to say."""
 
 
 @attrs.frozen
@@ -81,7 +96,17 @@ class Recall(Request[Recalled]):
 
 
 SpeakerMessage = (
-    SpeechDelta | SpeechDone | Utter | CutSpeech | SpeakTo | SpeechAudio | PieceOver | Recall | Wake
+    SpeechDelta
+    | SpeechDone
+    | Utter
+    | CutSpeech
+    | Heard
+    | SpeakTo
+    | SpeechAudio
+    | PieceOver
+    | TryAgain
+    | Recall
+    | Wake
 )
 
 # -- what it tells the session ------------------------------------------------------------------
@@ -153,41 +178,6 @@ FromSpeaker = (
 )
 
 
-@attrs.define
-class _Piece:
-    number: int
-    text: str
-    """As it is spoken."""
-    source: str
-    spans: tuple[Span, ...]
-    filler: bool = False
-    voice: int | None = None
-    """Which one was asked; None while it waits."""
-    tried: frozenset[int] = frozenset()
-    attempt: int = 0
-    seconds: float = 0.0
-    words: list[Word] = attrs.field(factory=list)
-    """That this voice told."""
-    over: bool = False
-
-
-@attrs.define
-class _Utterance:
-    epoch: int
-    text: SpeechText
-    source: str = ""
-    """What was to be said, as it came."""
-    pieces: deque[_Piece] = attrs.field(factory=deque)
-    """Not finished yet, in order."""
-    ledger: Ledger = attrs.field(factory=Ledger)
-    """What the session knows too, in case it is the session that restarts."""
-    count: int = 0
-    complete: bool = False
-    """No more text comes."""
-    announced: bool = False
-    ended: bool = False
-
-
 class Speaker(Actor[SpeakerMessage]):
     """Speaks for one call."""
 
@@ -202,8 +192,9 @@ class Speaker(Actor[SpeakerMessage]):
         text: SpeechTextConfig,
         voice: str = "",
         language: str = "en",
+        most_ahead: float = 120.0,
     ) -> None:
-        """`call` and `voices` are paths."""
+        """`call` and `voices` are paths; `most_ahead` is seconds of sound that may wait unheard."""
         super().__init__()
         self._call = call
         self._voice_paths = voices
@@ -211,15 +202,15 @@ class Speaker(Actor[SpeakerMessage]):
         self._text_config = text
         self._voice = voice
         self._language = language
+        self._most_ahead = most_ahead
         self._chain = Chain(max(1, len(voices)))
         self._progress = Progress(FIRST_WITHIN, NEXT_WITHIN)
         self._tracks: tuple[ActorRef[Sound | SoundEnds], ...] = ()
-        self._utterance: _Utterance | None = None
-        self._last: _Utterance | None = None
+        self._utterance: Speech | None = None
+        self._last: Speech | None = None
         """The newest one, even if it is over."""
         self._cut_to = 0
         """Utterances up to this one are over."""
-        self._asks = 0
         self.stale = 0
         """Messages about utterances that are over."""
 
@@ -273,15 +264,23 @@ class Speaker(Actor[SpeakerMessage]):
         utterance = self._utterance
         if utterance is not None and utterance.epoch <= self._cut_to:
             self._utterance = None
-            for name in {
-                self._name(utterance, piece) for piece in utterance.pieces if piece.attempt
-            }:
-                for voice in self._voices:
-                    voice.tell(CancelSpeech(name))
+            self._cancel(utterance)
             self._progress.stop()
             self._arm()
 
-    def _at(self, epoch: int) -> _Utterance | None:
+    @handles
+    def on_heard(self, message: Heard) -> None:
+        utterance = self._utterance
+        if utterance is not None and utterance.epoch == message.epoch:
+            utterance.heard = message.position
+            self._ask_ahead(utterance)
+
+    def _cancel(self, utterance: Speech) -> None:
+        """No voice need go on with what it was asked for."""
+        for take, voice in {(p.take, p.voice) for p in utterance.pieces if p.voice is not None}:
+            self._voices[voice].tell(CancelSpeech(self._name(utterance, take)))
+
+    def _at(self, epoch: int) -> Speech | None:
         """The utterance of this number; one that is new replaces the one before."""
         utterance = self._utterance
         if utterance is not None and utterance.epoch == epoch:
@@ -289,15 +288,15 @@ class Speaker(Actor[SpeakerMessage]):
         if epoch <= self._cut_to or (utterance is not None and epoch < utterance.epoch):
             self.stale += 1
             return None
-        self._utterance = self._last = _Utterance(epoch, SpeechText(self._text_config))
+        self._utterance = self._last = Speech(epoch, SpeechText(self._text_config))
         self._progress.stop()
         return self._utterance
 
-    def _push(self, utterance: _Utterance, text: str) -> None:
+    def _push(self, utterance: Speech, text: str) -> None:
         utterance.source += text
         self._cut_pieces(utterance, utterance.text.push(text, self.now))
 
-    def _cut_pieces(self, utterance: _Utterance, segments: Sequence[Segment]) -> None:
+    def _cut_pieces(self, utterance: Speech, segments: Sequence[Segment]) -> None:
         for segment in segments:
             start, end = segment.source_start, segment.source_end
             spans = tuple(
@@ -310,14 +309,14 @@ class Speaker(Actor[SpeakerMessage]):
 
     def _add(
         self,
-        utterance: _Utterance,
+        utterance: Speech,
         text: str,
         source: str,
         spans: tuple[Span, ...],
         *,
         filler: bool = False,
     ) -> None:
-        piece = _Piece(utterance.count, text, source, spans, filler)
+        piece = Piece(utterance.count, text, source, spans, filler)
         utterance.count += 1
         utterance.pieces.append(piece)
         utterance.ledger.add_piece(piece.number, source, spans)
@@ -325,8 +324,10 @@ class Speaker(Actor[SpeakerMessage]):
 
     # -- voices ---------------------------------------------------------------------------
 
-    def _ask_ahead(self, utterance: _Utterance) -> None:
+    def _ask_ahead(self, utterance: Speech) -> None:
         """Ask for the next pieces; one voice speaks at a time."""
+        if utterance.waits or utterance.ahead > self._most_ahead:
+            return
         pieces = list(utterance.pieces)[:ASKED_AHEAD]
         for index, piece in enumerate(pieces):
             if piece.voice is not None:
@@ -334,17 +335,17 @@ class Speaker(Actor[SpeakerMessage]):
             before = pieces[index - 1].voice if index else None
             voice = before if before is not None else self._pick(piece)
             if voice is None:
-                self._nobody_speaks(utterance, piece)
+                self._all_failed(utterance, piece)
                 return
             self._ask(utterance, piece, voice)
+        self._arm()
 
-    def _pick(self, piece: _Piece) -> int | None:
+    def _pick(self, piece: Piece) -> int | None:
         return self._chain.pick(self.now, piece.tried) if self._voices else None
 
-    def _ask(self, utterance: _Utterance, piece: _Piece, voice: int) -> None:
-        self._asks += 1
-        piece.voice, piece.attempt = voice, self._asks
-        name = self._name(utterance, piece)
+    def _ask(self, utterance: Speech, piece: Piece, voice: int) -> None:
+        piece.voice, piece.take = voice, utterance.takes
+        name = self._name(utterance, piece.take)
         number = piece.number
         request = Synthesize(
             name, number, piece.text, self.ref, self._voice, self._language, last=False
@@ -356,15 +357,16 @@ class Speaker(Actor[SpeakerMessage]):
         )
         self._progress.asked(self.now)
 
-    def _name(self, utterance: _Utterance, piece: _Piece) -> str:
-        """The utterance as the voice knows it: another one for each voice that has a try."""
-        return f"{self._call}/{utterance.epoch}/{len(piece.tried)}"
+    def _name(self, utterance: Speech, take: int) -> str:
+        """The utterance as a voice knows it: another one each time that a voice has a try."""
+        return f"{self._call}/{utterance.epoch}/{take}"
 
-    def _find(self, name: str, number: int) -> tuple[_Utterance, _Piece] | None:
+    def _find(self, name: str, number: int) -> tuple[Speech, Piece] | None:
         utterance = self._utterance
         if utterance is not None:
             for piece in utterance.pieces:
-                if piece.number == number and self._name(utterance, piece) == name:
+                asked = piece.voice is not None and piece.number == number
+                if asked and self._name(utterance, piece.take) == name:
                     return utterance, piece
         self.stale += 1
         return None
@@ -408,53 +410,60 @@ class Speaker(Actor[SpeakerMessage]):
         self._may_end(utterance)
         self._arm()
 
-    def _voice_failed(self, utterance: _Utterance, piece: _Piece, fault: ModelFault) -> None:
+    def _voice_failed(self, utterance: Speech, piece: Piece, fault: ModelFault) -> None:
         """The next voice speaks what this one did not."""
         assert piece.voice is not None
         failed = piece.voice
         self._chain.failed(failed, fault.kind, self.now, fault.retry_after)
-        for name in {self._name(utterance, later) for later in utterance.pieces if later.attempt}:
-            self._voices[failed].tell(CancelSpeech(name))
+        self._cancel(utterance)
         self._progress.stop()
+        utterance.takes += 1
         for later in utterance.pieces:
-            if later.voice == failed:
+            if later.voice == failed and not later.over:
                 self._keep_rest(utterance, later)
                 later.voice = None
                 later.tried |= {failed}
-        given_up = self._chain.pick(self.now, piece.tried) is None
-        self._session.tell(VoiceFailed(utterance.epoch, fault, given_up))
-        while utterance.pieces and not utterance.pieces[0].text.strip():
-            self._end_piece(utterance, utterance.pieces.popleft().number)
+        last = self._pick(piece) is None and piece.rounds + 1 >= ROUNDS
+        self._session.tell(VoiceFailed(utterance.epoch, fault, last))
+        while utterance.pieces and utterance.pieces[0].finished:
+            done = utterance.pieces.popleft()
+            if not done.over:
+                self._end_piece(utterance, done.number)
         self._ask_ahead(utterance)
         self._may_end(utterance)
         self._arm()
 
-    def _keep_rest(self, utterance: _Utterance, piece: _Piece) -> None:
-        """Of a piece that is half spoken, what is left begins with the first unspoken word."""
-        if not piece.seconds:
-            return
-        spoken = sum(word.end <= piece.seconds + 1e-6 for word in piece.words)
-        # Of a voice without word times nothing counts as spoken: better twice than not at all.
-        left = piece.spans[min(spoken, len(piece.spans)) :]
-        start = left[0].start if left else len(piece.source)
-        rest = piece.source[start:]
-        spans = tuple(Span(span.text, span.start - start, span.end - start) for span in left)
-        utterance.ledger.abandoned(piece.number, rest, spans)
-        self._session.tell(PieceGoesOn(utterance.epoch, piece.number, rest, spans))
-        piece.text = " ".join(span.text for span in left)
-        piece.source, piece.spans = rest, spans
-        piece.seconds, piece.words = 0.0, []
+    def _keep_rest(self, utterance: Speech, piece: Piece) -> None:
+        kept = piece.keep_rest()
+        if kept is not None:
+            rest, spans = kept
+            utterance.ledger.abandoned(piece.number, rest, spans)
+            self._session.tell(PieceGoesOn(utterance.epoch, piece.number, rest, spans))
 
-    def _nobody_speaks(self, utterance: _Utterance, piece: _Piece) -> None:
-        """Every voice has failed for this piece: the rest of the utterance stays unspoken."""
-        del piece
+    def _all_failed(self, utterance: Speech, piece: Piece) -> None:
+        """Every voice has failed for this piece."""
+        piece.rounds += 1
+        if self._voices and piece.rounds < ROUNDS:
+            for left in utterance.pieces:
+                left.tried = frozenset()
+            utterance.waits = True
+            self.send_after(RETRY_AFTER, TryAgain(utterance.epoch))
+            return
+        # The rest of the utterance stays unspoken; people were told so.
         for left in utterance.pieces:
             self._end_piece(utterance, left.number)
         utterance.pieces.clear()
         utterance.complete = True
         self._may_end(utterance)
 
-    def _end_piece(self, utterance: _Utterance, number: int) -> None:
+    @handles
+    def on_try_again(self, message: TryAgain) -> None:
+        utterance = self._utterance
+        if utterance is not None and utterance.epoch == message.epoch:
+            utterance.waits = False
+            self._ask_ahead(utterance)
+
+    def _end_piece(self, utterance: Speech, number: int) -> None:
         utterance.ledger.finished(number)
         self._session.tell(PieceEnds(utterance.epoch, number))
 
@@ -462,11 +471,11 @@ class Speaker(Actor[SpeakerMessage]):
     def on_recall(self, message: Recall) -> Recalled:
         utterance = self._last
         if utterance is None or utterance.epoch != message.epoch:
-            return Recalled("", "")
-        ledger = utterance.ledger
-        return Recalled(ledger.heard(message.position), ledger.rest(message.position))
+            return Recalled("", "", complete=True)
+        ledger, position = utterance.ledger, message.position
+        return Recalled(ledger.heard(position), ledger.rest(position), utterance.complete)
 
-    def _may_end(self, utterance: _Utterance) -> None:
+    def _may_end(self, utterance: Speech) -> None:
         if utterance.complete and not utterance.pieces and not utterance.ended:
             utterance.ended = True
             self._progress.stop()

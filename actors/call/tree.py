@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import count
 from typing import Any
 
 import attrs
 
 from actors.call.agent import Agent
-from actors.call.call import Call
+from actors.call.bridge import Bridge
+from actors.call.call import Call, CallMemory
 from actors.call.inbound import InboundTrack
-from actors.call.line import Line
-from actors.call.listener import Listener
+from actors.call.line import Line, LineMemory
+from actors.call.listener import Listener, ListenerMemory
 from actors.call.outbound import OutboundTrack
 from actors.call.session import Session
 from actors.call.speaker import Speaker
@@ -36,6 +38,8 @@ class CallPlan:
     """What people are likely to say, for recognisers that listen for it."""
     language: str = "en"
     voice: str = ""
+    turn: str = ""
+    """The end-of-turn model's path; "" is none."""
     calls: str = "/calls"
     """Where the calls live."""
 
@@ -47,16 +51,27 @@ def call_spec(plan: CallPlan, call_id: str, agent: str = "") -> ChildSpec[Any]:
     children: list[ChildSpec[Any]] = [
         ChildSpec(
             "call",
-            partial(Call, path, first, partial(leg_spec, plan, path)),
+            partial(Call, path, CallMemory(first), partial(leg_spec, plan, path)),
             Restart.TRANSIENT,
             significant=True,
         ),
-        ChildSpec("session", partial(Session, path, plan.floor)),
+        ChildSpec("session", partial(Session, path, plan.floor, has_turn_model=bool(plan.turn))),
         ChildSpec(
             "speaker",
-            partial(Speaker, path, plan.voices, plan.text, plan.voice, plan.language),
+            partial(
+                Speaker,
+                path,
+                plan.voices,
+                plan.text,
+                plan.voice,
+                plan.language,
+                plan.floor.max_utterance,
+            ),
         ),
-        ChildSpec("agent", partial(Agent, path, plan.models, plan.team, plan.floor.apology)),
+        ChildSpec(
+            "agent", partial(Agent, path, plan.models, plan.team, plan.floor.apology, count(1))
+        ),
+        ChildSpec("bridge", partial(Bridge, path)),
         ChildSpec("legs", DynamicSupervisor),
     ]
     supervisor = partial(
@@ -70,12 +85,20 @@ def leg_spec(plan: CallPlan, call: str, leg: str) -> ChildSpec[Any]:
     profile = PROFILES[plan.floor.profile]
     runs = frozenset({1, profile.confirm_windows, profile.duck_windows, profile.hold_windows})
     children: list[ChildSpec[Any]] = [
-        ChildSpec("line", partial(Line, leg, call, plan.floor.leg_away_max)),
+        ChildSpec("line", partial(Line, leg, call, plan.floor.leg_away_max, LineMemory())),
         ChildSpec("outbound", partial(OutboundTrack, leg, call)),
         ChildSpec(
             "listener",
-            partial(Listener, leg, call, plan.recognisers, plan.phrases, plan.language),
+            partial(
+                Listener,
+                leg,
+                call,
+                plan.recognisers,
+                plan.phrases,
+                plan.language,
+                ListenerMemory(),
+            ),
         ),
-        ChildSpec("inbound", partial(InboundTrack, leg, call, plan.vad, runs)),
+        ChildSpec("inbound", partial(InboundTrack, leg, call, plan.vad, runs, plan.turn)),
     ]
     return ChildSpec(leg, partial(Supervisor, children, Strategy.ONE_FOR_ONE), Restart.TEMPORARY)

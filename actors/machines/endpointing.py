@@ -21,6 +21,10 @@ LEARNING = 0.9
 """Weight of what is known of a user's pauses when another one is learnt."""
 
 
+ENOUGH_ANSWERS = 10
+"""Answers of a recogniser from which it is judged by them."""
+
+
 class TurnStep(enum.Enum):
     """What is to be done for a turn."""
 
@@ -38,18 +42,19 @@ class AnswerTimes:
 
     default: float = 1.0
     _seen: deque[float] = attrs.field(factory=lambda: deque(maxlen=200), init=False)
+    _p99: float | None = attrs.field(default=None, init=False)
 
     def add(self, seconds: float) -> None:
         """A final came so long after the speech had ended."""
         self._seen.append(max(0.0, seconds))
+        if len(self._seen) >= ENOUGH_ANSWERS:
+            ordered = sorted(self._seen)
+            self._p99 = ordered[ceil(0.99 * len(ordered)) - 1]
 
     @property
     def p99(self) -> float:
         """Seconds; the default until there are ten to judge by."""
-        if len(self._seen) < 10:
-            return self.default
-        ordered = sorted(self._seen)
-        return ordered[ceil(0.99 * len(ordered)) - 1]
+        return self.default if self._p99 is None else self._p99
 
 
 @attrs.define
@@ -108,8 +113,8 @@ class EndOfTurn:
         if self._last_speech < inf and self._may_learn:
             pause = at - self._last_speech
             if 0 < pause <= self.config.max_delay:
-                old = self._learnt or self.config.min_delay
-                self._learnt = LEARNING * old + (1 - LEARNING) * pause
+                # From within the bounds, so that one odd pause is not paid for by many turns.
+                self._learnt = LEARNING * self.min_delay + (1 - LEARNING) * pause
         self._may_learn = True
         self.started_at = min(self.started_at, at)
         self.token += 1
@@ -131,6 +136,8 @@ class EndOfTurn:
         text = text.strip()
         if not final:
             self._partial = text
+            if text:
+                self._final_came = False  # there is more to come than the last final told
             return
         self._partial = ""
         if text:
@@ -142,7 +149,7 @@ class EndOfTurn:
     def opinion(self, token: int, probability: float) -> None:
         """The end-of-turn model has answered; stale if speech has begun since it was asked."""
         if token == self.token and self._asked:
-            self._opinion = probability
+            self._opinion = min(1.0, max(0.0, probability))
 
     # -- deciding -------------------------------------------------------------------------
 

@@ -27,47 +27,51 @@ KEPT = 2.0
 REPORTS_STOPPED = 1.0
 """Seconds after the expected end at which a far end that says nothing is taken to have played."""
 
+_SOON = 1e-4
+"""Seconds before it is due that a frame may be sent: clocks and floats are not that exact."""
+
 DUCK_RAMP_MS = 10.0
 RESUME_RAMP_MS = 20.0
 
 
 @attrs.define
 class FarEnd:
-    """One wire's far end: how many samples were sent, and how many of them it has played."""
+    """One wire's far end: how many samples were sent, and how many of them it has played.
+
+    It is taken to play in real time, from the last moment of which it is known how far it was: its
+    last report, its last clear, or when it was sent something while it had nothing.
+    """
 
     rate: int
     reports: bool = False
-    """It tells what it has played; otherwise it is taken to play in real time what it has."""
+    """It tells what it has played, now and then; the silence of one that does means a stop."""
     sent: int = attrs.field(default=0, init=False)
     """Samples since the wire attached; those that were dropped by a clear are taken off again."""
-    _empty_at: float = attrs.field(default=-inf, init=False)
-    """When it will have played all it has, playing in real time."""
-    _reported: int = attrs.field(default=0, init=False)
-    _reported_at: float = attrs.field(default=-inf, init=False)
+    _known: int = attrs.field(default=0, init=False)
+    """What it had played at `_known_at`."""
+    _known_at: float = attrs.field(default=-inf, init=False)
 
     def send(self, samples: int, at: float) -> None:
         """So many samples were handed to the wire."""
-        if self._empty_at <= at:
-            self._reported = max(self._reported, self.played(at))
-            self._reported_at = at
-        self._empty_at = max(self._empty_at, at) + samples / self.rate
+        if self._known_at == -inf or self.played(at) >= self.sent:
+            self._known, self._known_at = self.sent, at  # it had nothing: it plays this from now
         self.sent += samples
 
     def report(self, samples: int, at: float) -> None:
         """It says it has played so many in all."""
-        self._reported = min(max(samples, 0), self.sent)
-        self._reported_at = at
+        self._known = min(max(samples, 0), self.sent)
+        self._known_at = at
 
     def played(self, at: float) -> int:
         """How many it has played, as far as can be known: never more than it was sent."""
-        if self.reports:
-            if self._reported_at == -inf:
-                return 0
-            run = int((at - self._reported_at) * self.rate)
-            return max(0, min(self.sent, self._reported + run))
-        if at >= self._empty_at:
+        run = at - self._known_at
+        if run <= 0:
+            return self._known
+        if self.reports and run > REPORTS_STOPPED:
+            run = REPORTS_STOPPED
+        if run * self.rate >= self.sent - self._known:
             return self.sent
-        return max(0, self.sent - round((self._empty_at - at) * self.rate))
+        return self._known + round(run * self.rate)
 
     def cleared(self, samples: int | None, sent_since: int, at: float) -> int:
         """It has dropped what it had not played; returns what it has played in all.
@@ -77,16 +81,15 @@ class FarEnd:
             sent_since: samples sent after the clear was; they are not dropped.
         """
         before = self.sent - sent_since
-        played = min(self.played(at), before) if samples is None else min(max(samples, 0), before)
+        played = min(self.played(at) if samples is None else max(samples, 0), before)
         self.sent = played + sent_since
-        self._empty_at = at + sent_since / self.rate
-        self._reported, self._reported_at = played, at
+        self._known, self._known_at = played, at
         return played
 
     @property
     def empty_at(self) -> float:
         """When all it was sent will have been played, if it plays in real time."""
-        return self._empty_at
+        return self._known_at + (self.sent - self._known) / self.rate
 
 
 class PlayState(enum.Enum):
@@ -97,7 +100,7 @@ class PlayState(enum.Enum):
     HELD = "held"
 
 
-@attrs.frozen
+@attrs.define
 class _Stretch:
     """Samples of the utterance that were sent without a gap: where on the wire, where in it."""
 
@@ -114,7 +117,7 @@ class PlayoutStatistics:
     skipped: int = 0
     """Times the clock was so late that it skipped forward."""
     starved: int = 0
-    """Times the sound ran out in mid-utterance."""
+    """Times the sound ran out in mid-utterance, so that it was heard."""
     stale_dropped: int = 0
     """Pieces of sound that belonged to an utterance that is over."""
 
@@ -138,13 +141,16 @@ class Playout:
     """The utterance's sample that `_sound` begins with."""
     _cursor: int = attrs.field(default=0, init=False)
     """The next sample to send."""
-    _due: float = attrs.field(default=inf, init=False)
+    _due: float = attrs.field(default=-inf, init=False)
+    """When the next frame is to be sent."""
+    _fresh: bool = attrs.field(default=True, init=False)
+    """The clock has just started: the far end has yet to get its `send_ahead`."""
     _stretches: deque[_Stretch] = attrs.field(factory=deque, init=False)
     _settled: int = attrs.field(default=0, init=False)
     """Samples of the utterance played in stretches that are forgotten."""
     _ramp: GainRamp = attrs.field(factory=GainRamp, init=False)
     _dry: bool = attrs.field(default=True, init=False)
-    """Nothing is there to send; the clock starts anew when something is."""
+    """Nothing is there to send."""
 
     @property
     def total(self) -> int:
@@ -171,6 +177,9 @@ class Playout:
         self._settled = self._at(self.far.played(at))
         self._stretches.clear()
         self.far = far
+        self._due = -inf
+        if not self._dry:
+            self._start(at)
 
     # -- the utterance --------------------------------------------------------------------
 
@@ -183,7 +192,7 @@ class Playout:
         self._base = self._cursor = self._settled = 0
         self._stretches.clear()
         self._dry = True
-        self._due = inf
+        self._due = -inf
         self._ramp = GainRamp()
 
     def add(self, epoch: int, pcm: bytes, at: float) -> bool:
@@ -193,60 +202,89 @@ class Playout:
             return False
         self._sound += pcm
         if self._dry and pcm:
-            self._dry = False
-            self._due = at - self.send_ahead
+            if self.sounded and at > self.far.empty_at and self.state is PlayState.PLAYING:
+                self.statistics.starved += 1
+            self._start(at)
         return True
 
     def end(self, epoch: int) -> None:
         """No more sound of this utterance comes."""
-        if epoch == self.epoch:
+        if epoch == self.epoch and self.state is not PlayState.IDLE:
             self.ended = True
+            if self._cursor < self.total:
+                self._dry = False  # less than a frame may be left: now it is sent
+
+    def _start(self, at: float) -> None:
+        """Something is there to send (again).
+
+        Sound that comes in drops does not start a new clock with each of them: the far end would
+        get all of it at once.
+        """
+        earliest = at - self._lead
+        if earliest > self._due:
+            self._due = earliest
+            self._fresh = True
+        self._dry = False
+
+    @property
+    def _lead(self) -> float:
+        """What the first frame of a clock is ahead of time: with it, all of `send_ahead` is out."""
+        return max(0.0, self.send_ahead - self.frame)
 
     # -- pacing ---------------------------------------------------------------------------
 
     def frames(self, at: float) -> list[bytes]:
         """What is to be sent now, in order."""
-        if self.state is not PlayState.PLAYING or self._dry:
+        if self._dry or self.state is not PlayState.PLAYING:
             return []
-        if at - self._due > LATE + self.send_ahead:
-            self._due = at - self.send_ahead
-            self.statistics.skipped += 1
+        due, limit = self._due, at + _SOON
+        if due > limit:
+            return []
+        rate = self.far.rate
+        size = round(self.frame * rate) or 1
+        left = self.total - self._cursor
+        if at - due > LATE + (self._lead if self._fresh else 0.0):
+            due = at - self._lead
+            # Less than a frame waited for its end to be told, not for the clock.
+            self.statistics.skipped += left >= size
         out = []
-        size = round(self.frame * self.far.rate)
-        while self._due <= at + 1e-4:
-            have = self.total - self._cursor
-            if have < size and not (self.ended and have):
-                if not self.ended:
-                    self.statistics.starved += 1
+        while due <= limit:
+            if left < size and not (self.ended and left):
                 self._dry = True
                 break
-            out.append(self._take(min(size, have), at))
-            self._due += self.frame
+            samples = size if left >= size else left
+            out.append(self._take(samples, at))
+            left -= samples
+            due += samples / rate
+        self._due = due
+        self._fresh = False
         return out
 
     def _take(self, samples: int, at: float) -> bytes:
-        first = 2 * (self._cursor - self._base)
+        far, cursor = self.far, self._cursor
+        first = 2 * (cursor - self._base)
         pcm = bytes(memoryview(self._sound)[first : first + 2 * samples])
-        self._note(samples)
-        self._cursor += samples
-        self.far.send(samples, at)
+        stretches = self._stretches
+        last = stretches[-1] if stretches else None
+        if last and last.wire + last.length == far.sent and last.start + last.length == cursor:
+            last.length += samples
+        else:
+            self._new_stretch(_Stretch(far.sent, cursor, samples))
+        self._cursor = cursor + samples
+        far.send(samples, at)
         self.statistics.frames += 1
-        behind = self._cursor - self._base - int(KEPT * self.far.rate)
-        if behind > int(KEPT * self.far.rate):
+        behind = self._cursor - self._base - int(KEPT * far.rate)
+        if behind > int(KEPT * far.rate):
             del self._sound[: 2 * behind]
             self._base += behind
-        return self._ramp.apply(pcm, self.far.rate)
+        ramp = self._ramp
+        return pcm if ramp.target == 1.0 and not ramp.moving else ramp.apply(pcm, far.rate)
 
-    def _note(self, samples: int) -> None:
-        stretches, sent = self._stretches, self.far.sent
-        if stretches:
-            last = stretches[-1]
-            if last.wire + last.length == sent and last.start + last.length == self._cursor:
-                stretches[-1] = _Stretch(last.wire, last.start, last.length + samples)
-                return
-        stretches.append(_Stretch(sent, self._cursor, samples))
-        while len(stretches) > 64:  # each is a gap; whoever has so many will not go back that far
-            self._settled = stretches.popleft().start
+    def _new_stretch(self, stretch: _Stretch) -> None:
+        self._stretches.append(stretch)
+        while len(self._stretches) > 64:  # each is a gap; none is asked about so many gaps later
+            gone = self._stretches.popleft()
+            self._settled = gone.start + gone.length
 
     @property
     def deadline(self) -> float:
@@ -266,6 +304,23 @@ class Playout:
             if played > stretch.wire:
                 return stretch.start + min(stretch.length, played - stretch.wire)
         return self._settled
+
+    def cleared(self, samples: int | None, sent_since: int, at: float) -> None:
+        """The far end has dropped what it had not played (arguments as `FarEnd.cleared`).
+
+        What was sent after the clear moves up on the wire, by as much as was dropped.
+        """
+        before = self.far.sent - sent_since
+        kept = self.far.cleared(samples, sent_since, at)
+        stretches: deque[_Stretch] = deque()
+        for stretch in self._stretches:
+            wire, start, end = stretch.wire, stretch.start, stretch.wire + stretch.length
+            if wire < kept:
+                stretches.append(_Stretch(wire, start, min(end, kept) - wire))
+            if end > before:
+                first = max(wire, before)
+                stretches.append(_Stretch(first - before + kept, start + first - wire, end - first))
+        self._stretches = stretches
 
     def drained(self, at: float) -> bool:
         """All of it has been heard, as far as can be known."""
@@ -302,12 +357,13 @@ class Playout:
         self._cursor = min(max(sample, self._base), self.total)
         self._ramp = GainRamp(0.0)
         self._ramp.to(1.0, RESUME_RAMP_MS)
-        self._dry = self._cursor >= self.total
-        self._due = inf if self._dry else at - self.send_ahead
+        self._due = -inf
+        self._dry = True
+        if self._cursor < self.total:
+            self._start(at)
 
     def cut(self) -> None:
         """The utterance is over, wherever it stands."""
         self.state = PlayState.IDLE
         self._sound.clear()
         self._dry = True
-        self._due = inf

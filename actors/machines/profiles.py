@@ -6,11 +6,12 @@ it is made, so that no call begins with it.
 
 from __future__ import annotations
 
-import enum
 import math
+from collections.abc import Sequence
+from typing import Literal
 
 import attrs
-from attrs.validators import ge, gt, in_, le, matches_re
+from attrs.validators import ge, gt, in_, le, matches_re, optional
 
 WINDOW = 0.032
 """Seconds of one window of the voice detector."""
@@ -39,6 +40,15 @@ class Profile:
     """Seconds of silence after which the agent goes on if nothing was understood."""
     grace: float = attrs.field(default=0.25, validator=[ge(0), le(10)])
     """Seconds at the start of an utterance in which nothing ducks or holds it."""
+    hears_sound: bool = True
+    """Speech alone interrupts; otherwise only what is understood of it does."""
+    hears_words: bool = True
+    """What is understood interrupts; otherwise only how long somebody speaks does."""
+    interruptible: bool = True
+    """Anything interrupts at all."""
+    hold_max: float | None = attrs.field(default=None, validator=optional([gt(0), le(30)]))
+    """Seconds the agent stays silent for somebody of whom nothing is understood; by default what
+    the floor's configuration says."""
 
     @cut_after.validator
     def _cut_needs_more_than_hold(self, _attribute: object, value: float) -> None:
@@ -51,23 +61,117 @@ class Profile:
     @property
     def hold_windows(self) -> int:
         """`hold_after`, in windows of the detector."""
-        return max(1, math.ceil(self.hold_after / WINDOW - 1e-9))
+        return _windows(self.hold_after)
 
 
 EAGER = Profile(1, 1, 0.032, 1, False, 0.3, 0.4, 0.0)
 BALANCED = Profile()
 CALM = Profile(2, 2, 0.3, 2, True, 1.2, 0.6, 0.5)
 
-PROFILES = {"eager": EAGER, "balanced": BALANCED, "calm": CALM}
+# The interruption modes of other specifications, as profiles of the same ladder. None of them
+# ducks: the agent plays on, or is silent.
 
 
-class TurnMode(enum.Enum):
-    """How the answer of an end-of-turn model becomes a delay."""
+def vad_only(
+    min_duration: float = 0.5, pause: float = 2.0, *, resume_on_false_interrupt: bool = False
+) -> Profile:
+    """So many seconds of speech interrupt; what is understood of it does not matter.
 
-    DEFAULT = "default"
-    """The short delay if it says complete, else the long one."""
-    ADAPTIVE = "adaptive"
-    """In between, in proportion to its probability."""
+    Args:
+        pause: seconds of silence before the agent goes on, or is interrupted for good.
+        resume_on_false_interrupt: fall silent first; otherwise it is for good at once.
+    Source: the agents' specification, 14.
+    """
+    held = resume_on_false_interrupt
+    windows = _windows(min_duration)
+    return Profile(
+        duck_windows=windows,
+        hold_after=min_duration,
+        heeds_backchannels=False,
+        cut_after=min_duration + pause if held else min_duration,
+        resume_after=pause,
+        grace=0.0,
+        hears_words=False,
+        hold_max=pause,
+    )
+
+
+def stt_only(min_words: int = 2) -> Profile:
+    """So many words interrupt; sound does not.
+
+    Source: the agents' specification, 14.
+    """
+    return Profile(words_to_cut=min_words, heeds_backchannels=False, grace=0.0, hears_sound=False)
+
+
+def hybrid(
+    min_duration: float = 0.5,
+    min_words: int = 2,
+    pause: float = 2.0,
+    *,
+    resume_on_false_interrupt: bool = False,
+) -> Profile:
+    """Speech or words interrupt, whichever is enough first.
+
+    Source: the agents' specification, 14.
+    """
+    by_sound = vad_only(min_duration, pause, resume_on_false_interrupt=resume_on_false_interrupt)
+    return attrs.evolve(by_sound, words_to_cut=min_words, hears_words=True)
+
+
+def immediate(allow_during_first_ms: float = 0) -> Profile:
+    """The first window of speech interrupts, except at the beginning of an utterance.
+
+    Source: the rooms' specification, 25.7; so are the next three.
+    """
+    grace = allow_during_first_ms / 1000
+    return Profile(1, 1, WINDOW, 1, False, WINDOW, grace=grace, hears_words=False)
+
+
+def confirmed(min_speech_ms: float = 300, allow_during_first_ms: float = 0) -> Profile:
+    """So much speech interrupts. Only what the detector takes for speech counts, not the time."""
+    seconds = min_speech_ms / 1000
+    return attrs.evolve(
+        immediate(allow_during_first_ms),
+        confirm_windows=2,
+        duck_windows=_windows(seconds),
+        hold_after=seconds,
+        cut_after=seconds,
+    )
+
+
+def semantic(min_speech_ms: float = 300, allow_during_first_ms: float = 0) -> Profile:
+    """So much speech silences the agent; it is cut unless that was a mere sign of listening.
+
+    It needs a test for backchannels; who has none uses `confirmed`.
+    """
+    by_sound = confirmed(min_speech_ms, allow_during_first_ms)
+    # No sign of listening is longer than a second, understood or not.
+    cut_after = max(1.0, by_sound.hold_after)
+    return attrs.evolve(by_sound, heeds_backchannels=True, hears_words=True, cut_after=cut_after)
+
+
+def disabled() -> Profile:
+    """Nothing interrupts; what was said meanwhile is answered when the agent has finished."""
+    return Profile(interruptible=False)
+
+
+def _windows(seconds: float) -> int:
+    return max(1, math.ceil(seconds / WINDOW - 1e-9))
+
+
+PROFILES = {
+    "eager": EAGER,
+    "balanced": BALANCED,
+    "calm": CALM,
+    "vad_only": vad_only(),
+    "stt_only": stt_only(),
+    "hybrid": hybrid(),
+    "immediate": immediate(),
+    "confirmed": confirmed(),
+    "semantic": semantic(),
+    "disabled": disabled(),
+}
 
 
 @attrs.frozen
@@ -108,6 +212,37 @@ class TurnConfig:
             )
 
 
+def wait_for_turn(
+    waits: Sequence[float] = (0.5, 0.8),
+    threshold: float = 0.75,
+    mode: Literal["default", "adaptive"] = "default",
+    candidate_after: float = 0.2,
+) -> TurnConfig:
+    """End of turn with two fixed waits, which begin when silence makes the turn a candidate.
+
+    Args:
+        waits: seconds after the candidate that end a turn which seems complete, and one that
+            does not. Without a model all turns seem complete. "adaptive" is in between.
+    Raises:
+        ValueError: not two finite numbers, not negative, the shorter first; or a bad threshold,
+            mode or `candidate_after`.
+    Source: the agents' specification, 12.
+    """
+    numbers = all(isinstance(wait, (int, float)) for wait in waits)
+    if not numbers or len(waits) != 2 or not 0 <= waits[0] <= waits[1] < math.inf:
+        raise ValueError(f"waits are two numbers of seconds, 0 <= shorter <= longer, not {waits}")
+    short, long = (candidate_after + wait for wait in waits)
+    return TurnConfig(
+        candidate_after=candidate_after,
+        delay=short,
+        min_delay=short,
+        min_delay_ceiling=short,
+        max_delay=long,
+        threshold=threshold,
+        mode=mode,
+    )
+
+
 ENGLISH_BACKCHANNELS = (
     "ah", "aha", "alright", "cool", "good", "great", "got it", "hm", "hmm", "i see", "mhm", "mm",
     "mm hm", "mm hmm", "mmhm", "nice", "oh", "ok", "okay", "right", "sure", "uh", "uh huh", "um",
@@ -122,7 +257,8 @@ class FloorConfig:
     """Everything that is said and waited for between a user and an agent."""
 
     profile: str = attrs.field(default="balanced", validator=in_(tuple(PROFILES)))
-    """How easily the agent is interrupted: eager, balanced or calm."""
+    """How easily the agent is interrupted: eager, balanced or calm; or, as elsewhere, vad_only,
+    stt_only, hybrid, immediate, confirmed, semantic or disabled."""
     turn: TurnConfig = attrs.field(factory=TurnConfig)
     hold_max: float = attrs.field(default=2.0, validator=[gt(0), le(30)])
     """Seconds the agent stays silent for somebody of whom nothing is understood."""

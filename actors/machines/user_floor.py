@@ -81,7 +81,8 @@ class UserFloor:
             self._segment, self._voiced_before = start_at, 0.0
         elif before is UserState.TRAILING:
             self._segment = start_at
-        self.voiced = self._voiced_before + (end_at - self._segment)
+        # The clock by which sound is timed may step back by the jitter of the line.
+        self.voiced = self._voiced_before + max(0.0, end_at - self._segment)
         if before is UserState.TRAILING:
             self.state = UserState.SPEAKING
             return UserEvent.RESUMED

@@ -84,7 +84,12 @@ class VadStatistics:
     reaped: int
 
 
-OwnMessage = Scored | Lost | Checked | CheckFailed | Beat | Wake
+@attrs.frozen
+class Look:
+    """All windows that came together are here: is a batch due?"""
+
+
+OwnMessage = Scored | Lost | Checked | CheckFailed | Beat | Look | Wake
 
 
 class VoiceDetector(Actor[VadMessage | OwnMessage]):
@@ -117,6 +122,7 @@ class VoiceDetector(Actor[VadMessage | OwnMessage]):
         self._under_way: Taken | None = None
         self._submitted_at = -inf
         self._wake_armed = False
+        self._looking = False
         self._refused: set[str] = set()
 
     def on_start(self) -> None:
@@ -132,8 +138,18 @@ class VoiceDetector(Actor[VadMessage | OwnMessage]):
         now = self.now
         if not self._batching.heard(message, now):
             self._refuse(message)
-        elif self._under_way is None and (not self._wake_armed or self._batching.full):
-            self._submit_when_due(now)
+        elif self._under_way is None and not self._looking:
+            if self._batching.full:
+                self._submit_when_due(now)
+            elif not self._wake_armed:
+                # Not at once: frames come in bursts, and the windows of this one are right behind.
+                self._looking = True
+                self.ref.tell(Look())
+
+    @handles
+    def on_look(self, _message: Look) -> None:
+        self._looking = False
+        self._submit_when_due(self.now)
 
     @handles
     def on_leave(self, message: LeaveVad) -> None:

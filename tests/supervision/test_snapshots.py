@@ -172,6 +172,20 @@ async def test_the_tree_as_text_is_one_line_an_actor(system: SystemUnderTest) ->
     system.resume("/lone")
 
 
+class OwnMachine(Actor[Add]):
+    """Has a machine, as many actors do, and supervises nobody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._machine = object()
+
+
+async def test_an_actor_with_a_machine_of_its_own_is_no_supervisor(system: SystemUnderTest) -> None:
+    await system.spawn(OwnMachine, path="/own")
+    assert system.tree("/own").strategy == ""
+    assert system.state("/own")
+
+
 async def test_a_part_of_the_tree_can_be_had(system: SystemUnderTest) -> None:
     await system.spawn(Supervisor, [ChildSpec(name, Counter) for name in "abc"], path="/sup")
     assert [actor.path for actor in system.tree("/sup/a")] == ["/sup/a"]

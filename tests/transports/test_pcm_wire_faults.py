@@ -14,7 +14,7 @@ from supervision.testing import SystemUnderTest, system_under_test
 from tests.transports.peers import Place, peer_of, serve
 from transports.client_link import connect_link
 from transports.frame_link import HandshakeFailed, LinkClosed
-from transports.leg import HungUp, SendMark, ShowNotice
+from transports.leg import CloseWire, HungUp, SendMark, ShowNotice
 from transports.pcm.config import PcmConfig
 from transports.server import ServerConfig
 
@@ -285,6 +285,32 @@ async def test_sound_that_waits_too_long_is_pushed_out_and_texts_are_not() -> No
             assert statistics["pushed_out"] > 50
             await peer.told("mark")
             assert len(peer.sounds) == 2 * statistics["traffic"]["samples_out"]
+
+
+async def test_a_peer_that_ignores_the_goodbye_cannot_hold_the_service(place: Place) -> None:
+    async with peer_of(place) as peer:
+        await peer.start()
+        began = trio.current_time()
+        await place.system.stop("/server")
+        assert trio.current_time() - began < 2.5
+
+
+async def test_a_peer_that_ignores_the_goodbye_cannot_hold_the_call(place: Place) -> None:
+    async with peer_of(place) as peer:
+        await peer.start()
+        began = trio.current_time()
+        place.host.attaches[0].wire.tell(CloseWire("over"))
+        await no_wire_is_left(place)
+        assert trio.current_time() - began < 2.5
+
+
+async def test_a_call_that_ends_without_a_word_ends_its_wire(place: Place) -> None:
+    async with peer_of(place) as peer:
+        await peer.start()
+        await place.system.stop(place.host.events.ref.path)
+        assert (await peer.told("stop"))["reason"] == "the call is over"
+        await peer.link.close()
+        await no_wire_is_left(place)
 
 
 async def test_a_half_open_peer_is_noticed(place: Place) -> None:

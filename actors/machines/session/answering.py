@@ -14,10 +14,12 @@ from actors.machines.ledger import Span, join
 from actors.machines.person import Person
 from actors.machines.preemption import Preemption
 from actors.machines.session.floor import AgentFloor
+from actors.machines.session.unfinished import open_calls, open_tasks
 from actors.machines.turn_clock import Stage, TurnClock
 from actors.machines.user_floor import UserState
 from actors.machines.utterance import GoesOn, Utterance
-from models.conversation import AgentSaid, Item, ToolAnswered, ToolCalled, UserSaid
+from models.conversation import AgentSaid, Item, ToolAnswered, UserSaid
+from models.llm.control import TaskReport, task_report
 from models.words import Word
 
 GOODBYE_WITHIN = 1.0
@@ -188,18 +190,11 @@ class Answering(AgentFloor):
     def committed(self, item: Item, epoch: int, at: float) -> Sequence[Decision]:
         """The agent did something that belongs to history: a tool call, its answer."""
         del epoch  # what was done was done, whatever became of the utterance
-        if isinstance(item, ToolAnswered) and item.id not in self._open_calls():
+        if isinstance(item, ToolAnswered) and item.id not in open_calls(self.history):
             self.stale["tool_answer"] += 1  # it was answered for, when its agent was lost
             return self._done(at)
         self._commit(item)
         return self._done(at)
-
-    def _open_calls(self) -> dict[str, ToolCalled]:
-        calls = {item.id: item for item in self.history if isinstance(item, ToolCalled)}
-        for item in self.history:
-            if isinstance(item, ToolAnswered):
-                calls.pop(item.id, None)
-        return calls
 
     # -- what the agent and the speaker tell ---------------------------------------------------
 
@@ -297,20 +292,27 @@ class Answering(AgentFloor):
         if self.ended:
             return self._done(at)
         if who == "agent":
-            for call in self._open_calls().values():
-                self._commit(ToolAnswered(call.id, "lost by a fault", True, call.turn))
+            self._answer_for_lost()
         utterance = self.utterance
         if utterance is None or (who == "agent" and not utterance.generating):
             return self._done(at)
         self._cut(utterance, at, GoesOn.AGAIN if utterance.generating else GoesOn.REST)
         return self._done(at)
 
+    def _answer_for_lost(self) -> None:
+        """Nobody else will: no call stays without an answer, and no task without a report."""
+        for call in open_calls(self.history).values():
+            self._commit(ToolAnswered(call.id, "lost by a fault", True, call.turn))
+        for task in open_tasks(self.history):
+            self._commit(task_report(TaskReport(task, "It was lost by a fault.", failed=True)))
+            self._wishes.append(Wish("delegation", None))
+
     def takes_over(self, heard: str, rest: str, complete: bool, at: float) -> Sequence[Decision]:
         """This session follows a crashed one, of whose last utterance this was heard, and this not.
 
         Unless the answer was still being thought of, the rest is said anew.
         """
-        answered = bool(self.history) and not isinstance(self.history[-1], UserSaid)
+        answered = bool(self.history) and isinstance(self.history[-1], AgentSaid)
         if heard:
             self._commit(AgentSaid(heard, self.turn, self.agent, bool(rest) or not complete, at))
         if not complete or (not heard and not rest and not answered):

@@ -13,7 +13,7 @@ from actors.machines.decisions import Decision
 from actors.machines.endpointing import TurnStep
 from actors.machines.person import Person
 from actors.machines.preemption import Basis, normalised
-from actors.machines.session.answering import Answering
+from actors.machines.session.answering import Answering, Wish
 from actors.machines.turn_clock import Stage, TurnClock
 from actors.machines.user_floor import UserEvent, UserState
 from models.vad.levels import Level
@@ -112,7 +112,8 @@ class Hearing(Answering):
         others = [p for p in self.people.values() if p is not person and not p.away]
         speaking = [p for p in others if p.floor.state is UserState.SPEAKING]
         if not speaking:
-            self._climb(person, self.barge.quiet(at), at)
+            floor = person.floor
+            self._climb(person, self.barge.quiet(at, floor.last_speech_at, floor.voiced), at)
             return
         loudest = max(speaking, key=lambda p: p.floor.voiced)
         verdict = self.barge.speech(loudest.floor.voiced, loudest.floor.run, at)
@@ -330,7 +331,7 @@ class Hearing(Answering):
             self.barge.begin()
             self._resume(utterance)
         if cut and self.config.did_not_catch:
-            self.say(self.config.did_not_catch, at, reason="did_not_catch")
+            self._wishes.append(Wish("did_not_catch", self.config.did_not_catch))
 
     def _think_ahead(self, person: Person, at: float) -> None:
         if not self.config.preemptive or self.utterance is not None or self._closing is not None:
