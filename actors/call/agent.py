@@ -156,6 +156,8 @@ class WantFloor:
     """It has something to say by itself."""
 
     reason: str
+    note: Item | None = None
+    """What it is about, for history."""
 
 
 @attrs.frozen
@@ -567,8 +569,7 @@ class Agent(Actor[AgentMessage]):
         """What came of background work is told at the next free floor."""
         self._background -= 1
         report = TaskReport(message.task, message.output, message.failed)
-        self._session.tell(Record(0, task_report(report)))
-        self._session.tell(WantFloor("delegation"))
+        self._session.tell(WantFloor("delegation", task_report(report)))
 
     # -- rounds ---------------------------------------------------------------------------
 
@@ -586,9 +587,13 @@ class Agent(Actor[AgentMessage]):
         """The model goes on with the answers to its calls, in the order in which it asked."""
         self._works.pop(work.generation, None)
         hung_up = work.close_round()
-        if work.handoff is not None:
+        handed_off = work.handoff is not None
+        if handed_off:
             self._apply_handoff(work)
-        if hung_up and work.all_said:
+        if work.all_said and handed_off:
+            self._finish(work)  # what one agent said is one utterance, and the next one's another
+            self._session.tell(WantFloor("handoff"))
+        elif work.all_said and hung_up:
             self._finish(work)  # it has said its goodbye
         else:
             self._generate(work)

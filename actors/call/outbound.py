@@ -236,10 +236,10 @@ class OutboundTrack(Actor[OutboundMessage]):
         if not message.fresh:
             self._send_clear()
         elif playout.state is PlayState.PLAYING and playout.sounded:
-            # It came before the old wire was known to be lost: go on where that one was.
+            # It came before the old wire was known to be lost. The session says where to go on.
             playout.hold()
-            playout.resume(playout.position(self.now), self.now)
-            self._play()
+            self._stop_ticking()
+            self._tell_held(exact=True)
 
     @handles
     def on_wire_gone(self, message: WireGone) -> None:
@@ -304,7 +304,11 @@ class OutboundTrack(Actor[OutboundMessage]):
 
     @handles
     def on_hold(self, message: Hold) -> None:
-        if message.epoch == self._playout.epoch:
+        if message.epoch != self._playout.epoch:
+            return
+        if self._playout.state is PlayState.HELD:
+            self._tell_held(exact=not self._clear)
+        else:
             self._hold_here()
 
     def _hold_here(self) -> None:

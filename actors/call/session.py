@@ -387,8 +387,8 @@ class Session(Actor[SessionMessage]):
             case ChangeAgent(epoch, name, reason):
                 self._screens.show(ShowAgent(name, reason))
                 return machine.changed_agent(epoch, name, at)
-            case WantFloor(reason):
-                return machine.wish(reason, at)
+            case WantFloor(reason, note):
+                return machine.wish(reason, at, note=note)
             case WantEnd(epoch, reason):
                 return machine.hang_up(epoch, reason, at)
             case ToolNews(call, name, state, detail):

@@ -44,6 +44,8 @@ class Utterance:
     silent_since: float = inf
     """When the sound that was there ran out, with more due."""
     held: bool = False
+    rejoin_by: float = inf
+    """Until when it is known at the latest where to go on on a wire that has replaced another."""
     exact: set[str] = attrs.field(factory=set)
     """Legs whose position is known exactly, since it was held."""
     positions: dict[str, float] = attrs.field(factory=dict)

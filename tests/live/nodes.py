@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import attrs
@@ -51,6 +52,26 @@ class RunningNode:
             return answer
 
         return trio.from_thread.run(asking, trio_token=self._token)
+
+    @contextmanager
+    def beside(self, work: Callable[..., Awaitable[object]], *args: Any) -> Iterator[None]:
+        """Work on the node's loop, in its own thread, until the block is left."""
+        scopes: list[trio.CancelScope] = []
+
+        async def working() -> None:
+            with trio.CancelScope() as scope:
+                scopes.append(scope)
+                await work(*args)
+
+        thread = threading.Thread(
+            target=partial(trio.from_thread.run, working, trio_token=self._token), daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            self._token.run_sync_soon(lambda: scopes[0].cancel() if scopes else None)
+            thread.join(START)
 
     def call(self, call: str) -> CallStatus:
         """How a call stands."""

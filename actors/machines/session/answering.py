@@ -39,6 +39,8 @@ class Wish:
     protected: bool = False
     goes_on: bool = False
     """It takes up what a fault has ended; a user who speaks meanwhile makes it pointless."""
+    note: Item | None = None
+    """What it is about: enters history when it has the floor."""
 
 
 @attrs.define(eq=False)
@@ -113,6 +115,8 @@ class Answering(AgentFloor):
         self._out.append(turn)
 
     def _speak_up(self, wish: Wish, at: float) -> None:
+        if wish.note is not None:
+            self._commit(wish.note)
         utterance = self._begin(at, None, wish.protected)
         if wish.text is None:
             self._take(utterance, None, wish.reason)
@@ -125,6 +129,7 @@ class Answering(AgentFloor):
         number = self.preemption.withdraw()
         if number is not None:
             self._out.append(do.Unthink(number))
+        protected = protected or not self.profile.interruptible
         utterance = Utterance(
             self.epoch, self.turn, self.agent, at, protected, clock, set(self.people)
         )
@@ -156,9 +161,14 @@ class Answering(AgentFloor):
         self._wishes.append(Wish(reason, text, protected))
         return self._done(at)
 
-    def wish(self, reason: str, at: float, *, protected: bool = False) -> Sequence[Decision]:
+    def wish(
+        self, reason: str, at: float, *, protected: bool = False, note: Item | None = None
+    ) -> Sequence[Decision]:
         """The agent wants to say something, which it will think of when it has the floor."""
-        self._wishes.append(Wish(reason, None, protected))
+        if reason == "handoff":  # the colleague goes on, unless the user speaks first
+            self._wishes.appendleft(Wish(reason, None, protected, goes_on=True))
+        else:
+            self._wishes.append(Wish(reason, None, protected, note=note))
         return self._done(at)
 
     def hang_up(self, epoch: int, reason: str, at: float) -> Sequence[Decision]:
@@ -202,8 +212,8 @@ class Answering(AgentFloor):
         """Another agent goes on with this utterance."""
         utterance = self._live(epoch, "agent")
         self.agent = name
-        if utterance is not None and not utterance.ledger.text:
-            utterance.agent = name
+        if utterance is not None and utterance.token_at == inf:
+            utterance.agent = name  # the one before has said nothing in it
         return self._done(at)
 
     def token(self, epoch: int, at: float) -> Sequence[Decision]:
@@ -303,9 +313,10 @@ class Answering(AgentFloor):
         """Nobody else will: no call stays without an answer, and no task without a report."""
         for call in open_calls(self.history).values():
             self._commit(ToolAnswered(call.id, "lost by a fault", True, call.turn))
-        for task in open_tasks(self.history):
-            self._commit(task_report(TaskReport(task, "It was lost by a fault.", failed=True)))
-            self._wishes.append(Wish("delegation", None))
+        waiting = [wish.note for wish in self._wishes if wish.note is not None]
+        for task in open_tasks([*self.history, *waiting]):
+            note = task_report(TaskReport(task, "It was lost by a fault.", failed=True))
+            self._wishes.append(Wish("delegation", None, note=note))
 
     def takes_over(self, heard: str, rest: str, complete: bool, at: float) -> Sequence[Decision]:
         """This session follows a crashed one, of whose last utterance this was heard, and this not.
@@ -365,6 +376,9 @@ class Answering(AgentFloor):
 
     def _end_call(self, reason: str, at: float) -> None:
         self._commit_turns(at)
+        for wish in self._wishes:
+            if wish.note is not None:
+                self._commit(wish.note)
         self._wishes.clear()
         self.ended = True
         self._out.append(do.EndCall(reason))

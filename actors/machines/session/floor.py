@@ -192,15 +192,19 @@ class AgentFloor:
                 self._close_cut(closing, at)
             return self._done(at)
         utterance = self._live(epoch, "held")
-        if utterance is not None and (utterance.held or self._away(leg)):
+        if utterance is not None:
             utterance.positions[leg] = position
-            if exact:
+            if exact and utterance.held:
                 utterance.exact.add(leg)
+            if exact and utterance.rejoin_by < inf:
+                self._rejoin(utterance)
         return self._done(at)
 
-    def _away(self, leg: str) -> bool:
-        person = self.people.get(leg)
-        return person is not None and person.away
+    def _rejoin(self, utterance: Utterance) -> None:
+        """A wire has replaced another one, and it is known how far that was heard."""
+        utterance.rejoin_by = inf
+        if utterance.held and self._suspended_at == inf and self.barge.rung is not Rung.HELD:
+            self._resume(utterance)
 
     def starved(self, leg: str, epoch: int, at: float) -> Sequence[Decision]:
         """The leg has nothing to play, with more due."""

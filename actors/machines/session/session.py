@@ -12,6 +12,7 @@ from actors.machines.barge_in import Rung
 from actors.machines.decisions import Decision
 from actors.machines.endpointing import EndOfTurn
 from actors.machines.person import Person
+from actors.machines.session.floor import POSITION_WITHIN
 from actors.machines.session.hearing import Hearing
 from actors.machines.user_floor import UserFloor, UserState
 from actors.machines.utterance import GoesOn, Utterance
@@ -87,7 +88,11 @@ class Session(Hearing):
             return self._done(at)
         utterance = self.utterance
         if not person.away:
-            return self._done(at)  # the new wire came before the old one was known to be lost
+            # The new wire came before the old one was known to be lost.
+            if utterance is not None and not utterance.held:
+                self._hold(utterance)
+                utterance.rejoin_by = at + POSITION_WITHIN
+            return self._done(at)
         gone = at - person.away_since
         others = self._present()
         person.away_since = inf
@@ -133,6 +138,7 @@ class Session(Hearing):
                 times.append(self.barge.deadline)
             times.append(self._filler_at(self.utterance))
             times.append(self._give_up_at(self.utterance))
+            times.append(self.utterance.rejoin_by)
             if not self.utterance.held:
                 times.append(self._goodbye_by)
         return min(times)
@@ -156,7 +162,9 @@ class Session(Hearing):
 
     def _look_at(self, utterance: Utterance, at: float) -> None:
         """Is the agent too slow?"""
-        if at >= self._goodbye_by and self._goodbye is not None and not utterance.held:
+        if at >= utterance.rejoin_by:
+            self._rejoin(utterance)
+        elif at >= self._goodbye_by and self._goodbye is not None and not utterance.held:
             self._finish(self._goodbye, at)
         elif at >= self._give_up_at(utterance):
             self._give_up(utterance, at)

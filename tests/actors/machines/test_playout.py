@@ -166,63 +166,6 @@ def test_memory_stays_bounded_over_ten_minutes() -> None:
     assert len(out._stretches) == 1
 
 
-# -- the far end ----------------------------------------------------------------------------------
-
-
-def test_a_far_end_that_tells_nothing_plays_in_real_time() -> None:
-    far = FarEnd(RATE)
-    assert (far.played(5.0), far.empty_at) == (0, -inf)
-    far.send(800, at=1.0)
-    far.send(800, at=1.05)
-    assert [far.played(at) for at in (0.9, 1.0, 1.1, 1.2, 9.0)] == [0, 0, 800, 1600, 1600]
-    assert far.empty_at == pytest.approx(1.2)
-    far.send(800, at=2.0)  # it had run dry
-    assert far.played(2.05) == 2000
-
-
-def test_reports_are_believed_and_carried_on_from() -> None:
-    far = FarEnd(RATE, reports=True)
-    far.send(8000, at=0.0)
-    far.report(400, at=0.1)
-    assert [far.played(at) for at in (0.1, 0.2, 9.0)] == [400, 1200, 8000]
-    assert far.empty_at == pytest.approx(0.1 + 7600 / RATE)
-
-
-def test_a_far_end_whose_reports_stop_is_not_taken_to_play_on_for_ever() -> None:
-    far = FarEnd(RATE, reports=True)
-    far.send(80000, at=0.0)
-    far.report(400, at=0.1)
-    assert far.played(5.0) == 400 + RATE
-
-
-def test_an_utterance_drains_although_the_reports_have_stopped() -> None:
-    out = playout(reports=True)
-    out.add(1, samples(4 * RATE), 0.0)
-    out.end(1)
-    run(out, 0.0, 5.0)
-    out.far.report(400, 0.1)
-    assert not out.drained(4.9)
-    assert out.drained(5.2)
-
-
-@pytest.mark.parametrize("told", [-5, 10**9])
-def test_impossible_reports_are_bounded(told: int) -> None:
-    far = FarEnd(RATE, reports=True)
-    far.send(800, at=0.0)
-    far.report(told, at=0.01)
-    assert 0 <= far.played(0.01) <= 800
-    assert 0 <= far.cleared(told, 0, at=0.02) <= 800
-    assert far.sent == far.played(0.02)
-
-
-def test_time_without_sound_is_not_played() -> None:
-    far = FarEnd(RATE, reports=True)
-    far.send(160, at=0.0)
-    far.report(160, at=0.05)
-    far.send(160, at=5.0)
-    assert far.played(5.01) == 160 + 80
-
-
 # -- hold and resume ------------------------------------------------------------------------------
 
 
@@ -300,6 +243,16 @@ def test_ducking_is_quieter_and_ends() -> None:
     assert set(quiet) == {1780}
     out.duck(1.0)
     assert set(np.frombuffer(run(out, 0.22, 0.3)[-1][1], "<i2")) == {10000}
+
+
+def test_an_utterance_drains_although_the_reports_have_stopped() -> None:
+    out = playout(reports=True)
+    out.add(1, samples(4 * RATE), 0.0)
+    out.end(1)
+    run(out, 0.0, 5.0)
+    out.far.report(400, 0.1)
+    assert not out.drained(4.9)
+    assert out.drained(5.2)
 
 
 # -- whatever happens -----------------------------------------------------------------------------

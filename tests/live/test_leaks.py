@@ -1,0 +1,114 @@
+"""Rows 26 and 27: calls that are over leave nothing behind. A hundred; a thousand in a soak."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+from actors.call.session import HangUp
+from actors.machines.profiles import FloorConfig
+from actors.testing import say
+from supervision.testing import SystemUnderTest
+from tests.conftest import SOAK
+from tests.live.caller import caller
+from tests.live.nodes import Rig, rig
+
+CALLS = 1000 if SOAK else 100
+WARM = 50
+"""Calls after which everything that is kept for reuse is there."""
+AT_ONCE = 10
+MEGABYTES_PER_1000 = 5.0
+"""V6."""
+NOISE = 1.5
+"""Megabytes by which the allocator alone may move the figure between two looks."""
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="counts by /proc")
+
+
+@attrs.frozen
+class Census:
+    """What there is of everything that a call might leave behind."""
+
+    tasks: int
+    descriptors: int
+    threads: int
+    actors: frozenset[str]
+    timers: int
+
+    @classmethod
+    def of(cls, system: SystemUnderTest) -> Census:
+        return cls(
+            trio.lowlevel.current_statistics().tasks_living,
+            len(os.listdir("/proc/self/fd")),
+            threading.active_count(),
+            frozenset(system._node.cells),
+            len(system._node.timers),
+        )
+
+
+def megabytes() -> float:
+    """Resident memory of this process."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+async def one_call(node: Rig, number: int) -> None:
+    """Short, and over in one of the ways in which calls are over."""
+    async with caller(node.media) as person:
+        await person.wait(lambda: person.audible_until() > 0, "a sound")
+        match number % 4:
+            case 0:  # hangs up in mid-speech
+                return
+            case 1:  # interrupts, and leaves
+                person.say(say("hello"))
+                await person.wait(lambda: person.cleared_at, "silence")
+            case 2:  # is lost, and never comes back
+                person.cut()
+            case 3:  # is hung up on
+                node.system.ref(f"/calls/{person.call}/call").tell(HangUp("enough"))
+                await person.wait(lambda: person.ended, "goodbye")
+
+
+async def calls(node: Rig, numbers: range) -> None:
+    limit = trio.CapacityLimiter(AT_ONCE)
+
+    async def one(number: int) -> None:
+        async with limit:
+            await one_call(node, number)
+
+    async with trio.open_nursery() as nursery:
+        for number in numbers:
+            nursery.start_soon(one, number)
+
+
+async def settled(still: Callable[[], bool]) -> None:
+    with trio.move_on_after(5.0):
+        while still():  # noqa: ASYNC110, it ends by itself
+            await trio.sleep(0.05)
+
+
+async def test_rows_26_and_27_calls_that_are_over_leave_nothing_behind(
+    record_property: Callable[[str, object], None],
+) -> None:
+    floor = FloorConfig(leg_away_max=1.0)
+    async with rig(lambda _request: "one two three four five six", floor=floor) as node:
+        node.system.expect_dead_letters("*")  # what was on its way to a call that is over
+        await calls(node, range(WARM))
+        await settled(lambda: any("/calls/c-" in path for path in node.system._node.cells))
+        before, memory = Census.of(node.system), megabytes()
+        await calls(node, range(CALLS))
+        await settled(lambda: Census.of(node.system) != before)
+        after, grown = Census.of(node.system), megabytes() - memory
+        record_property("rss_growth_mb", round(grown, 2))
+        record_property("calls", CALLS)
+        print(f"{CALLS} calls: {after}, {grown:+.2f} MB")  # noqa: T201
+        assert after == before
+        assert grown < MEGABYTES_PER_1000 * CALLS / 1000 + NOISE
