@@ -12,7 +12,7 @@ import attrs
 
 from actors.call.line import CloseLine, LegGone, TakeOver
 from actors.call.recovery import Leg, Standing, WhatStands
-from actors.call.session import Began, HangUp, LegJoins, LegLeaves, Say
+from actors.call.session import Began, HangUp, LegJoins, LegLeaves, Over, Say
 from actors.machines.decisions import Commit, EndCall
 from models.conversation import Item
 from supervision import (
@@ -122,6 +122,7 @@ CallMessage = (
     | LegAttached
     | LegGone
     | Began
+    | Over
     | Commit
     | EndCall
     | LinesClosed
@@ -148,6 +149,10 @@ class CallMemory:
     """Sessions there have been."""
     epoch: int = 0
     turn: int = 0
+    under_way: int = 0
+    """The utterance that has begun and is not over; 0 if there is none."""
+    begun: bool = False
+    """There was an utterance at all."""
 
 
 class Call(Actor[CallMessage]):
@@ -261,13 +266,20 @@ class Call(Actor[CallMessage]):
             self._memory.turn,
             self._memory.agent,
             tuple(self._memory.legs.values()),
-            first=self._memory.sessions == 1,
+            self._memory.under_way,
+            first=not self._memory.begun,
         )
 
     @handles
     def on_began(self, message: Began) -> None:
         self._memory.epoch = max(self._memory.epoch, message.epoch)
         self._memory.turn, self._memory.agent = message.turn, message.agent
+        self._memory.under_way, self._memory.begun = message.epoch, True
+
+    @handles
+    def on_over(self, message: Over) -> None:
+        if self._memory.under_way == message.epoch:
+            self._memory.under_way = 0
 
     @handles
     def on_commit(self, message: Commit) -> None:

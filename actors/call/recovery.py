@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import attrs
 
 from actors.call.inbound import InboundMessage
@@ -14,8 +16,6 @@ from supervision import ActorRef, Request, SupervisionError, System
 
 ASK_WITHIN = 0.5
 """Seconds that the siblings have to tell where they stand."""
-
-NOTHING = Recalled("", "", complete=True)
 
 
 @attrs.frozen
@@ -39,7 +39,10 @@ class Standing:
     turn: int
     agent: str
     legs: tuple[Leg, ...]
+    under_way: int
+    """The utterance that had begun and was not over; 0 if there was none."""
     first: bool
+    """Nothing was ever said or done."""
 
 
 @attrs.frozen
@@ -52,7 +55,8 @@ class Recovered:
     """What was found out about the utterance that a crashed session left behind."""
 
     standing: Standing
-    last: Recalled
+    last: Recalled | None
+    """None if none was under way."""
 
 
 async def recover(system: System, path: str) -> Recovered:
@@ -61,22 +65,20 @@ async def recover(system: System, path: str) -> Recovered:
     """
     owner: ActorRef[WhatStands] = system.ref(f"{path}/call")
     standing = await owner.ask(WhatStands(), timeout=ASK_WITHIN)
-    if standing.first:
-        return Recovered(standing, NOTHING)
-    epoch, position = 0, 0.0
+    epoch = standing.under_way
+    if not epoch:
+        return Recovered(standing, None)
+    positions = []
     replies = [leg.outbound.ask(WhereAreYou(), timeout=ASK_WITHIN) for leg in standing.legs]
     for reply in replies:
-        try:
+        with suppress(SupervisionError):  # a track that cannot tell has played nothing that counts
             where = await reply
-        except SupervisionError:
-            continue  # a track that cannot tell has played nothing that counts
-        if where.epoch > epoch:
-            epoch, position = where.epoch, where.position
-        elif where.epoch == epoch:
-            position = min(position, where.position)
+            if where.epoch == epoch:
+                positions.append(where.position)
     try:
         speaker: ActorRef[SpeakerMessage] = system.ref(f"{path}/speaker")
-        last = await speaker.ask(Recall(epoch, position), timeout=ASK_WITHIN)
+        recall = Recall(epoch, min(positions, default=0.0))
+        last = await speaker.ask(recall, timeout=ASK_WITHIN)
     except SupervisionError:
-        return Recovered(standing, NOTHING)
+        last = Recalled("", "", complete=False)
     return Recovered(standing, last)

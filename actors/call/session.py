@@ -106,7 +106,14 @@ class Began:
     agent: str
 
 
-ToCall = WhatStands | Began | do.Commit | do.EndCall
+@attrs.frozen
+class Over:
+    """And that it is over: history has what was heard of it."""
+
+    epoch: int
+
+
+ToCall = WhatStands | Began | Over | do.Commit | do.EndCall
 
 SessionMessage = (
     LegJoins
@@ -188,7 +195,9 @@ class Session(Actor[SessionMessage]):
                 track.inbound.tell(Retell())
             self._tell_agent(do.CutTurn(before))
             self._tell_speaker(do.CutSpeech(before))
-            self._perform(machine.takes_over(last.heard, last.rest, last.complete, self.now))
+            if last is not None:
+                decided = machine.takes_over(last.heard, last.rest, last.complete, self.now)
+                self._perform(decided)
         self.wake_at(machine.deadline)
         self.unstash()
 
@@ -421,6 +430,8 @@ class Session(Actor[SessionMessage]):
                         leg.outbound.tell(decision)
                     if isinstance(decision, do.Begin):
                         self._remember(decision.epoch)
+                    elif isinstance(decision, do.Drop):
+                        self._call.tell(Over(decision.epoch))
                 case do.CutTurn() | do.TakeTurn() | do.Think() | do.Unthink():
                     self._tell_agent(decision)
                 case do.CutSpeech() | do.Utter() | do.Heard():

@@ -471,7 +471,7 @@ class Speaker(Actor[SpeakerMessage]):
     def on_recall(self, message: Recall) -> Recalled:
         utterance = self._last
         if utterance is None or utterance.epoch != message.epoch:
-            return Recalled("", "", complete=True)
+            return Recalled("", "", complete=False)
         ledger, position = utterance.ledger, message.position
         return Recalled(ledger.heard(position), ledger.rest(position), utterance.complete)
 

@@ -22,6 +22,11 @@ from actors.machines.profiles import PROFILES, FloorConfig
 from actors.machines.speech_text import SpeechTextConfig
 from supervision import AutoShutdown, ChildSpec, DynamicSupervisor, Restart, Strategy, Supervisor
 
+INTENSITY = 10
+PERIOD = 10.0
+"""So many restarts in so many seconds, and the call is given up. Each actor of a call may crash
+once for one cause; one that crashes at every message is past that in no time."""
+
 
 @attrs.frozen
 class CallPlan:
@@ -75,7 +80,12 @@ def call_spec(plan: CallPlan, call_id: str, agent: str = "") -> ChildSpec[Any]:
         ChildSpec("legs", DynamicSupervisor),
     ]
     supervisor = partial(
-        Supervisor, children, Strategy.ONE_FOR_ONE, auto_shutdown=AutoShutdown.ANY_SIGNIFICANT
+        Supervisor,
+        children,
+        Strategy.ONE_FOR_ONE,
+        intensity=INTENSITY,
+        period=PERIOD,
+        auto_shutdown=AutoShutdown.ANY_SIGNIFICANT,
     )
     return ChildSpec(call_id, supervisor, Restart.TEMPORARY)
 
@@ -101,4 +111,7 @@ def leg_spec(plan: CallPlan, call: str, leg: str) -> ChildSpec[Any]:
         ),
         ChildSpec("inbound", partial(InboundTrack, leg, call, plan.vad, runs, plan.turn)),
     ]
-    return ChildSpec(leg, partial(Supervisor, children, Strategy.ONE_FOR_ONE), Restart.TEMPORARY)
+    supervisor = partial(
+        Supervisor, children, Strategy.ONE_FOR_ONE, intensity=INTENSITY, period=PERIOD
+    )
+    return ChildSpec(leg, supervisor, Restart.TEMPORARY)

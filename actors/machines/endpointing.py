@@ -136,8 +136,6 @@ class EndOfTurn:
         text = text.strip()
         if not final:
             self._partial = text
-            if text:
-                self._final_came = False  # there is more to come than the last final told
             return
         self._partial = ""
         if text:
@@ -178,7 +176,9 @@ class EndOfTurn:
 
     @property
     def _words_until(self) -> float:
-        if self._final_came or not self.hears:
+        # A partial behind the final says that there is more to come; unless it is taken back, as
+        # small recognisers do that hear a word in every breath.
+        if (self._final_came and not self._partial) or not self.hears:
             return self._last_speech
         limit = self.config.transcript_wait
         if self.text:  # what is there is used when the recogniser is later than it ever is

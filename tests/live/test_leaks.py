@@ -89,6 +89,12 @@ async def calls(node: Rig, numbers: range) -> None:
             nursery.start_soon(one, number)
 
 
+def forget(node: Rig) -> None:
+    """What the test kit keeps, to be looked at by tests: who asked the model, and dead letters."""
+    node.calls.llm.asked.clear()
+    node.system._letters.clear()
+
+
 async def settled(still: Callable[[], bool]) -> None:
     with trio.move_on_after(5.0):
         while still():  # noqa: ASYNC110, it ends by itself
@@ -103,9 +109,11 @@ async def test_rows_26_and_27_calls_that_are_over_leave_nothing_behind(
         node.system.expect_dead_letters("*")  # what was on its way to a call that is over
         await calls(node, range(WARM))
         await settled(lambda: any("/calls/c-" in path for path in node.system._node.cells))
+        forget(node)
         before, memory = Census.of(node.system), megabytes()
         await calls(node, range(CALLS))
         await settled(lambda: Census.of(node.system) != before)
+        forget(node)
         after, grown = Census.of(node.system), megabytes() - memory
         record_property("rss_growth_mb", round(grown, 2))
         record_property("calls", CALLS)

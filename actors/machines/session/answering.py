@@ -321,12 +321,11 @@ class Answering(AgentFloor):
     def takes_over(self, heard: str, rest: str, complete: bool, at: float) -> Sequence[Decision]:
         """This session follows a crashed one, of whose last utterance this was heard, and this not.
 
-        Unless the answer was still being thought of, the rest is said anew.
+        If it was still being thought of, the agent is asked again; otherwise the rest is said anew.
         """
-        answered = bool(self.history) and isinstance(self.history[-1], AgentSaid)
         if heard:
             self._commit(AgentSaid(heard, self.turn, self.agent, bool(rest) or not complete, at))
-        if not complete or (not heard and not rest and not answered):
+        if not complete:
             self._wishes.append(Wish("again", None, goes_on=True))
         elif rest:
             self._wishes.append(Wish("rest", rest, goes_on=True))

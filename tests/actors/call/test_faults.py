@@ -33,7 +33,7 @@ def reply(request: Generate) -> Reply | str:
     if "really" in said:
         return "Yes I am sure."
     if "count" not in said:
-        return "Hi."
+        return "What was that?" if said else "Hi."
     so_far = [w for i in request.context if isinstance(i, AgentSaid) for w in i.text.split()]
     left = [n for n in NUMBERS if n not in so_far]
     return speak(" ".join(left), first=0.6, every=0.01)

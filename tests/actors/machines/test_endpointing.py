@@ -307,3 +307,17 @@ def test_a_turn_is_never_over_before_its_candidate_nor_after_its_limits(
             case "agent":
                 turn.agent_spoke()
         assert config.min_delay <= turn.min_delay <= config.min_delay_ceiling
+
+
+def test_a_word_heard_in_a_breath_and_taken_back_delays_nothing() -> None:
+    turn = EndOfTurn(TurnConfig())
+    turn.speech(0.0)
+    turn.pause(1.0)
+    assert turn.time_passed(1.2) is TurnStep.CANDIDATE
+    turn.transcript("that is enough", final=True, at=1.21)
+    turn.transcript("a", final=False, at=1.3)
+    assert turn.deadline > 1.5
+    turn.transcript("", final=False, at=1.4)
+    assert turn.deadline == 1.5
+    assert turn.time_passed(1.5) is TurnStep.COMMIT
+    assert turn.take() == "that is enough"
