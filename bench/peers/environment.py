@@ -1,0 +1,67 @@
+"""Virtual environments of the peers, in `.bench-peers/`: they are never dependencies of Troupe.
+
+Made on first use, which needs a package index and takes a minute; then kept. One that was not
+finished is begun afresh.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+ENVIRONMENTS = Path(__file__).parents[2] / ".bench-peers"
+INSTALL_SECONDS = 900.0
+"""A slow index may need that long; a dead one must not take for ever."""
+
+
+class PeerUnavailable(click.ClickException):
+    """A peer could not be installed, or did not run; the command ends with this message."""
+
+    def __init__(self, peer: str, what: str, said: str) -> None:
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        # Of several lines of pip or of a traceback, the error is the last one that is called so.
+        errors = (
+            [line for line in lines if "error" in line.lower()] or lines or ["nothing was said"]
+        )
+        super().__init__(
+            f"{peer} {what}: {errors[-1]}\nWithout --peers the figures of Troupe alone are measured."
+        )
+
+
+def python_with(peer: str, requirement: str) -> Path:
+    """The interpreter of an environment in which `requirement` is installed.
+
+    Args:
+        peer: what it is called in messages.
+        requirement: pinned, as pip takes it.
+    Raises:
+        PeerUnavailable: it is not there, and cannot be installed.
+    """
+    version = f"py{sys.version_info.major}{sys.version_info.minor}"
+    home = ENVIRONMENTS / f"{requirement.replace('==', '-')}-{version}"
+    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = home / "installed.stamp"
+    if not stamp.exists():
+        print(f"Installing {requirement} into {home} ...", file=sys.stderr, flush=True)
+        _run(peer, [sys.executable, "-m", "venv", "--clear", str(home)])
+        pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+        _run(peer, [*pip, "--no-input", "--prefer-binary", requirement])
+        stamp.touch()
+    return python
+
+
+def _run(peer: str, command: Sequence[str]) -> None:
+    what = "could not be installed"
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+    except subprocess.CalledProcessError as failed:
+        raise PeerUnavailable(peer, what, failed.stderr or failed.stdout) from failed
+    except subprocess.TimeoutExpired as late:
+        raise PeerUnavailable(peer, what, f"not done after {INSTALL_SECONDS:.0f} s") from late
+    except OSError as error:
+        raise PeerUnavailable(peer, what, f"error: {error}") from error

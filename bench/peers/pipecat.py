@@ -1,0 +1,97 @@
+"""Pipecat's pipeline under the load of calls.py, beside ours. What is fair about it, and what not:
+
+The same: one process on one core, the phrases and when they are said, silence between them, 20 ms
+frames, 16 kHz, silero on onnxruntime in a session of one thread, replies of 10 s that come at once
+in words of 0.3 s, the 150 ms of the recogniser and the 50 ms of the voice, the garbage collector.
+An interruption is counted from the first sample of the phrase, said 20 ms before its frame comes,
+until the output transport is told to drop what it has; if frames of the reply come later still,
+until the last of them.
+
+In Pipecat's favour: nothing is on that a call can do without (RTVI, turn tracking, idle timeouts,
+metrics, logs); the model that tells whether a turn is over, which is on by default, is replaced by
+its timer; recogniser, language model and voice are bare processors, not subclasses of its services,
+which do more; input and output are subclasses of its transports, but behind them is nothing, while
+our loopbacks keep books of what is heard; all pipelines run before the first is spoken to. A node's
+supervision, counters and call records have no counterpart in it, and cost us.
+
+In ours: we fall silent for the time being and go on if nothing is understood; Pipecat's interruption
+is for good, so it has reason to wait longer, and its default (0.2 s of speech) does. `eager` is as
+quick as its voice detector can be made: one window, whatever its volume. Pipecat has a model and a
+thread for each session where we have one for all; usually it runs one process per session, which
+spares none of the work counted here but has more cores to do it on.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.calls import PERIOD, PHRASES, REPLY_WORDS, STT_LATENCY, WARM, Load
+from bench.measure import Figure
+from bench.peers.environment import PeerUnavailable, python_with
+
+NAME = "Pipecat"
+REQUIREMENT = "pipecat-ai[silero]==1.14.0"
+SCRIPT = Path(__file__).with_name("pipecat_load.py")
+START_SECONDS = 120.0
+"""To import it, load the models and start the pipelines; and to end."""
+
+
+class Pipecat:
+    """Pipecat in an environment of its own, ready to be measured."""
+
+    def __init__(self) -> None:
+        """Install it, if need be.
+
+        Raises:
+            PeerUnavailable: that was not possible.
+        """
+        self._python = python_with(NAME, REQUIREMENT)
+
+    def run_load(self, sessions: int, seconds: float, settings: str, core: int = -1) -> Load:
+        """Run the scenario in a process of its own; `lateness_ms` stays empty.
+
+        Args:
+            settings: "default" or "eager".
+        Raises:
+            PeerUnavailable: it failed, or did not end in time.
+        """
+        scenario = {
+            "sessions": sessions,
+            "seconds": seconds,
+            "warm": WARM,
+            "period": PERIOD,
+            "reply_words": REPLY_WORDS,
+            "stt_latency": STT_LATENCY,
+            "settings": settings,
+            "core": core,
+            "phrases": [str(path) for path in sorted(PHRASES.glob("*.wav"))],
+        }
+        # -I: neither this folder nor PYTHONPATH is looked into for what it imports.
+        command = [str(self._python), "-I", str(SCRIPT), json.dumps(scenario)]
+        limit = WARM + seconds + START_SECONDS
+        try:
+            ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=limit)
+        except subprocess.CalledProcessError as failed:
+            raise PeerUnavailable(NAME, "failed under load", failed.stderr) from failed
+        except subprocess.TimeoutExpired as late:
+            said = f"not done after {limit:.0f} s"
+            raise PeerUnavailable(NAME, "failed under load", said) from late
+        result = json.loads(ran.stdout.splitlines()[-1])
+        return Load(sessions, result["cpu_ms"], tuple(result["bargein_ms"]), (), result["missed"])
+
+
+def cost(theirs: Load, ours: Load) -> Figure:
+    """Its processor time beside ours: above 1, we are cheaper."""
+    name = f"peer_pipecat_cpu_ms_per_session_second_{theirs.sessions}"
+    return Figure(name, theirs.cpu_ms, "ms", "troupe", ours.cpu_ms)
+
+
+def interrupting(theirs: Load, ours: Load, profile: str = "") -> Iterator[Figure]:
+    """How fast it is interrupted, beside us: above 1, we are faster."""
+    name = f"peer_pipecat_bargein{profile and '_' + profile}"
+    note = f"{len(theirs.bargein_ms)} interruptions, {theirs.missed} not noticed"
+    yield Figure(f"{name}_p50_{theirs.sessions}", theirs.p50, "ms", "troupe", ours.p50, note=note)
+    yield Figure(f"{name}_p95_{theirs.sessions}", theirs.p95, "ms", "troupe", ours.p95)
