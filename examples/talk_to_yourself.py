@@ -38,7 +38,7 @@ async def call(system: SystemUnderTest) -> None:
     print(f"heard: {heard_words(caller)}")
     for turn in caller.of_type(ShowTurn):
         if turn.barge_in_ms is not None:
-            print(f"turn {turn.turn}: silent {turn.barge_in_ms:.0f} ms after the interruption began")
+            print(f"turn {turn.turn}: silence came {turn.barge_in_ms:.0f} ms after its first sound")
     caller.hang_up()
     await caller.wait_gone()
 

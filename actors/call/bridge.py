@@ -23,7 +23,11 @@ TICK = 0.02
 JITTER = 0.06
 """Seconds of sound kept for one leg, at most."""
 
+CUSHION = 0.03
+"""Seconds of a leg's sound that are there before it is passed on: frames come unevenly."""
+
 _TICK_BYTES = 2 * round(RATE * TICK)
+_CUSHION_BYTES = 2 * round(RATE * CUSHION)
 _MOST_BYTES = 2 * round(RATE * JITTER)
 
 
@@ -83,12 +87,16 @@ class _Voice:
     outbound: ActorRef[OutboundMessage]
     sound: bytearray = attrs.field(factory=bytearray)
     resampler: Resampler | None = None
+    flows: bool = False
 
     def take(self) -> bytes:
         """The next 20 ms; silence where nothing has come."""
+        self.flows = len(self.sound) >= (_TICK_BYTES if self.flows else _CUSHION_BYTES)
+        if not self.flows:
+            return bytes(_TICK_BYTES)
         pcm = bytes(self.sound[:_TICK_BYTES])
         del self.sound[:_TICK_BYTES]
-        return pcm.ljust(_TICK_BYTES, b"\0")
+        return pcm
 
 
 class Bridge(Actor[BridgeMessage]):
@@ -146,8 +154,8 @@ class Bridge(Actor[BridgeMessage]):
     @handles
     def on_mix(self, message: Mix) -> None:
         voices = list(self._voices.values())
-        if not any(voice.sound for voice in voices):
-            return
+        if not any(len(voice.sound) >= _TICK_BYTES for voice in voices):
+            return  # nobody's microphone is on
         self._mixes += 1
         heard = mix_minus([voice.take() for voice in voices])
         for voice, pcm in zip(voices, heard, strict=True):

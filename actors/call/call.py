@@ -6,6 +6,7 @@ import enum
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 import attrs
@@ -13,7 +14,7 @@ import attrs
 from actors.call.line import CloseLine, LegGone, TakeOver
 from actors.call.recovery import Leg, Standing, WhatStands
 from actors.call.session import Began, HangUp, LegJoins, LegLeaves, Over, Say
-from actors.machines.decisions import Commit, EndCall
+from actors.machines.decisions import Commit, EndCall, Spoken
 from models.conversation import Item
 from supervision import (
     Actor,
@@ -123,6 +124,7 @@ CallMessage = (
     | LegGone
     | Began
     | Over
+    | Spoken
     | Commit
     | EndCall
     | LinesClosed
@@ -151,6 +153,8 @@ class CallMemory:
     turn: int = 0
     under_way: int = 0
     """The utterance that has begun and is not over; 0 if there is none."""
+    heard: str = ""
+    """What was heard of it, as last told."""
     begun: bool = False
     """There was an utterance at all."""
 
@@ -182,7 +186,8 @@ class Call(Actor[CallMessage]):
             memory.began_at = self.now
         if memory.state is CallState.ENDED:  # it crashed while it was ending
             self.stop()
-        self.wake_at(self.now + self._ring_for)
+        if memory.state is CallState.RINGING:
+            self.wake_at(self.now + self._ring_for)
 
     def __repr__(self) -> str:
         return f"<Call {self._id}: {self._memory.state.value}, {len(self._memory.legs)} legs>"
@@ -234,6 +239,7 @@ class Call(Actor[CallMessage]):
         self._memory.legs[message.leg] = leg
         if self._memory.state is CallState.RINGING:
             self._memory.state = CallState.ACTIVE
+            self.wake_at(inf)
             logger.info("%s is answered by %s", self._base, self._memory.agent)
         self._session().tell(LegJoins(leg))
         if promise is not None:
@@ -267,6 +273,7 @@ class Call(Actor[CallMessage]):
             self._memory.agent,
             tuple(self._memory.legs.values()),
             self._memory.under_way,
+            self._memory.heard,
             first=not self._memory.begun,
         )
 
@@ -275,6 +282,12 @@ class Call(Actor[CallMessage]):
         self._memory.epoch = max(self._memory.epoch, message.epoch)
         self._memory.turn, self._memory.agent = message.turn, message.agent
         self._memory.under_way, self._memory.begun = message.epoch, True
+        self._memory.heard = ""
+
+    @handles
+    def on_spoken(self, message: Spoken) -> None:
+        if self._memory.under_way == message.epoch:
+            self._memory.heard = message.text
 
     @handles
     def on_over(self, message: Over) -> None:

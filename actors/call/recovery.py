@@ -41,6 +41,8 @@ class Standing:
     legs: tuple[Leg, ...]
     under_way: int
     """The utterance that had begun and was not over; 0 if there was none."""
+    heard: str
+    """What of it had been heard not long ago."""
     first: bool
     """Nothing was ever said or done."""
 
@@ -81,4 +83,6 @@ async def recover(system: System, path: str) -> Recovered:
         last = await speaker.ask(recall, timeout=ASK_WITHIN)
     except SupervisionError:
         last = Recalled("", "", complete=False)
+    if not last.heard and not last.rest:  # the speaker, too, has forgotten
+        last = Recalled(standing.heard, "", complete=False)
     return Recovered(standing, last)

@@ -113,7 +113,7 @@ class Over:
     epoch: int
 
 
-ToCall = WhatStands | Began | Over | do.Commit | do.EndCall
+ToCall = WhatStands | Began | Over | do.Spoken | do.Commit | do.EndCall
 
 SessionMessage = (
     LegJoins
@@ -440,6 +440,9 @@ class Session(Actor[SessionMessage]):
                     self._tell_ears(decision)
                 case do.Commit() | do.EndCall():
                     self._call.tell(decision)
+                case do.Spoken():
+                    self._call.tell(decision)
+                    self._screens.decided(decision, self.now)
                 case _:
                     self._screens.decided(decision, self.now)
 

@@ -49,8 +49,8 @@ class Screens:
                 self.show(ShowTranscript(turn, text, final, leg))
             case do.Piece(epoch, text, agent):
                 self.show(ShowSpeech(epoch, text, agent))
-            case do.Spoken(epoch, characters):
-                self.show(ShowSpoken(epoch, characters))
+            case do.Spoken(epoch, text):
+                self.show(ShowSpoken(epoch, len(text)))
             case do.Said(epoch, text, interrupted, agent):
                 self.show(ShowSaid(epoch, text, interrupted, agent))
             case do.Floors(leg, user, agent):

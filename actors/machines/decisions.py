@@ -197,10 +197,10 @@ class Piece:
 
 @attrs.frozen
 class Spoken:
-    """The spoken-so-far mark."""
+    """This of the utterance has been heard so far."""
 
     epoch: int
-    characters: int
+    text: str
 
 
 @attrs.frozen

@@ -28,9 +28,8 @@ class PeerUnavailable(click.ClickException):
         errors = (
             [line for line in lines if "error" in line.lower()] or lines or ["nothing was said"]
         )
-        super().__init__(
-            f"{peer} {what}: {errors[-1]}\nWithout --peers the figures of Troupe alone are measured."
-        )
+        remedy = "Without --peers the figures of Troupe alone are measured."
+        super().__init__(f"{peer} {what}: {errors[-1]}\n{remedy}")
 
 
 def python_with(peer: str, requirement: str) -> Path:

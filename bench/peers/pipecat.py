@@ -14,11 +14,12 @@ which do more; input and output are subclasses of its transports, but behind the
 our loopbacks keep books of what is heard; all pipelines run before the first is spoken to. A node's
 supervision, counters and call records have no counterpart in it, and cost us.
 
-In ours: we fall silent for the time being and go on if nothing is understood; Pipecat's interruption
-is for good, so it has reason to wait longer, and its default (0.2 s of speech) does. `eager` is as
-quick as its voice detector can be made: one window, whatever its volume. Pipecat has a model and a
-thread for each session where we have one for all; usually it runs one process per session, which
-spares none of the work counted here but has more cores to do it on.
+In ours: we fall silent for the time being and go on if nothing is understood; an interruption of
+Pipecat's is for good, so it has reason to wait longer, and by default (0.2 s of speech) it does.
+`eager` is as quick as its voice detector can be made: one window, whatever its volume. Pipecat has
+a model and a thread for each session where we have one for all; it is often run with a process per
+session, which spares none of the work counted here but has more cores to do it on. Our node tunes
+the interpreter (how often threads take turns); Pipecat does not, so here neither is it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from bench.peers.environment import PeerUnavailable, python_with
 NAME = "Pipecat"
 REQUIREMENT = "pipecat-ai[silero]==1.14.0"
 SCRIPT = Path(__file__).with_name("pipecat_load.py")
+TOO_LATE = 2.0
+"""Seconds after which a phrase has interrupted nothing."""
 START_SECONDS = 120.0
 """To import it, load the models and start the pipelines; and to end."""
 
@@ -79,8 +82,23 @@ class Pipecat:
         except subprocess.TimeoutExpired as late:
             said = f"not done after {limit:.0f} s"
             raise PeerUnavailable(NAME, "failed under load", said) from late
-        result = json.loads(ran.stdout.splitlines()[-1])
-        return Load(sessions, result["cpu_ms"], tuple(result["bargein_ms"]), (), result["missed"])
+        return read_result(ran.stdout.splitlines()[-1])
+
+
+def read_result(line: str) -> Load:
+    """What a run came to: a delay for each phrase that was said over a reply, or a miss."""
+    result = json.loads(line)
+    delays, missed = [], 0
+    for session in result["sessions"]:
+        for start, over in session["said"]:
+            if not (over and result["begun"] <= start <= result["ended"] - TOO_LATE):
+                continue
+            after = [at for at in session["silenced"] if start <= at <= start + TOO_LATE]
+            if after:
+                delays.append(1000 * (after[0] - start))
+            else:
+                missed += 1
+    return Load(len(result["sessions"]), result["cpu_ms"], tuple(delays), (), missed)
 
 
 def cost(theirs: Load, ours: Load) -> Figure:

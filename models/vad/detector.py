@@ -54,6 +54,10 @@ class CheckFailed:
     error: Exception
 
 
+MANY_LEGS = 100
+"""From which number of legs on windows gather for as long as they may."""
+
+
 @attrs.frozen
 class Beat:
     """Look after silent legs and the engine's health."""
@@ -177,7 +181,9 @@ class VoiceDetector(Actor[VadMessage | OwnMessage]):
         if self._engine is not None and self._health.state is Health.CHECKING:
             return  # the answer is on its way, within `engine_timeout`
         while self._under_way is None and self._batching.waiting:
-            due = self._submitted_at + self._gather
+            # Few legs gather for a shorter time: there is little to save, and they notice sooner.
+            share = min(1.0, len(self._batching) / MANY_LEGS)
+            due = self._submitted_at + self._gather * share
             if now < due and not self._batching.full:
                 if not self._wake_armed:
                     self._wake_armed = True

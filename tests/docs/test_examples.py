@@ -19,8 +19,11 @@ PRINTS = {
     "flaky_worker.py": r"^1 crash, and <ActorRef /plant/smelter> works on$",
     "phone_directory.py": r"^Ada has 1815$",
     "pykka_ping_pong.py": r"^\['pong 0', 'pong 1', 'pong 2'\]$",
+    "talk_to_yourself.py": r"^  you: thank you that will do\nagent: Gladly\.$",
+    "test_pizza_agent.py": r"^1 passed",
     "test_thermostat.py": r"^1 passed",
     "ticker.py": r"^the monitor ended: normal$",
+    "transcribe_wav.py": r"^what time do you open$",
 }
 """What each prints, among other things, when all went well."""
 

@@ -16,7 +16,9 @@ from actors.call.call import CallStatus, DescribeCall
 from actors.config import TroupeConfig
 from actors.run import address_of
 from actors.testing import CallRig
-from supervision import Request, SupervisionConfig, System, open_system
+from models.faults import ModelFault
+from models.tts.protocol import SpeechAudio, Synthesize, Synthesized
+from supervision import Actor, Request, SupervisionConfig, System, handles, open_system
 from supervision.testing import SystemUnderTest, system_under_test
 from transports.pcm.config import PcmConfig
 from transports.server import ServerConfig, Where, server
@@ -34,6 +36,13 @@ def config_for_tests(**sections: Any) -> TroupeConfig:
 
 
 # -- the whole product, in a thread -----------------------------------------------------------
+
+
+class Deaf(Actor[SpeechAudio]):
+    """Takes sound, and does nothing with it."""
+
+    @handles
+    def on_audio(self, message: SpeechAudio) -> None: ...
 
 
 @attrs.frozen
@@ -76,6 +85,18 @@ class RunningNode:
     def call(self, call: str) -> CallStatus:
         """How a call stands."""
         return self.ask(f"/calls/{call}/call", DescribeCall())
+
+    def seconds_of(self, text: str) -> float:
+        """How long the node's voice takes to say something."""
+
+        async def saying() -> Synthesized | ModelFault:
+            ears = await self._system.spawn(Deaf)
+            asked = Synthesize("to measure", 1, text, ears)
+            return await self._system.ref("/models/tts/espeak/front").ask(asked, timeout=10.0)
+
+        answer = trio.from_thread.run(saying, trio_token=self._token)
+        assert isinstance(answer, Synthesized), answer
+        return answer.seconds
 
     def crashes(self) -> Sequence[object]:
         """Everything that crashed."""

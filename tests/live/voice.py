@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 import pytest
 
 from models.local import EngineMissing, require
@@ -12,6 +13,10 @@ from tests.models.voices import ESPEAK, FLITE, espeak, flite
 
 Voice = Callable[[str, int], bytes]
 """Speaks a text at a sample rate: mono s16le."""
+
+
+AUDIBLE = 330
+"""-40 dB."""
 
 
 def a_voice() -> Voice:
@@ -43,7 +48,14 @@ def conversation(parts: Sequence[float | str], rate: int) -> tuple[bytes, dict[s
     for part in parts:
         if isinstance(part, str):
             begins[part] = len(sound) / 2 / rate
-            sound += voice(part, rate)
+            sound += from_first_sound(voice(part, rate))
         else:
             sound += bytes(2 * round(part * rate))
     return bytes(sound), begins
+
+
+def from_first_sound(pcm: bytes) -> bytes:
+    """Without the silence that speakers begin with: promises count from the first sound."""
+    samples = np.frombuffer(pcm, "<i2")
+    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > AUDIBLE)
+    return samples[loud[0] :].tobytes() if len(loud) else pcm

@@ -25,6 +25,9 @@ from models.words import Word
 GOODBYE_WITHIN = 1.0
 """Seconds that a goodbye may take beyond its own length."""
 
+YIELD_FOR = 2.0
+"""Seconds that an answer waits for somebody else in the call who is still speaking."""
+
 FAST_EARS = 0.3
 """A recogniser whose finals come within so many seconds is fast."""
 
@@ -51,6 +54,8 @@ class Answering(AgentFloor):
     _wishes: deque[Wish] = attrs.field(factory=deque, init=False)
     _ended_turns: list[tuple[str, str]] = attrs.field(factory=list, init=False)
     """Turns that wait to be answered, (leg, text): until the floor is free, or history settled."""
+    _answer_by: float = attrs.field(default=inf, init=False)
+    """When they are answered at the latest, even if somebody speaks."""
     _clock: TurnClock | None = attrs.field(default=None, init=False)
     _thought: int | None = attrs.field(default=None, init=False)
     _last_filler: float = attrs.field(default=-inf, init=False)
@@ -80,7 +85,8 @@ class Answering(AgentFloor):
         elif self._suspended_at < inf:
             return
         elif self._ended_turns:
-            self._answer(at)
+            if at >= self._answer_by or not self._somebody_speaks():
+                self._answer(at)
         elif self._goodbye is not None and not (self._wishes and self._wishes[0].goes_on):
             self._end_call(self._goodbye, at)
         elif self._wishes and not self._somebody_speaks():
@@ -95,6 +101,7 @@ class Answering(AgentFloor):
     def _answer(self, at: float) -> None:
         """All turns that ended are answered together."""
         self._commit_turns(at)
+        self._answer_by = inf
         self._goodbye = None
         self._wishes = deque(wish for wish in self._wishes if not wish.goes_on)
         clock, self._clock = self._clock, None
@@ -384,5 +391,5 @@ class Answering(AgentFloor):
 
     def _end_turn(self, person: Person, text: str, at: float) -> None:
         """This turn is to be answered next."""
-        del at
         self._ended_turns.append((person.leg, text))
+        self._answer_by = min(self._answer_by, at + YIELD_FOR)

@@ -174,7 +174,7 @@ class AgentFloor:
             utterance.positions[leg] = position
             heard = self._position(utterance)
             self.barge.question = utterance.ledger.last_sentence_is_question(heard)
-            self._out.append(do.Spoken(epoch, len(utterance.ledger.heard(heard))))
+            self._out.append(do.Spoken(epoch, utterance.ledger.heard(heard)))
             if utterance.ledger.seconds - heard > self.config.max_utterance / 2:
                 self._out.append(do.Heard(epoch, heard))
         return self._done(at)

@@ -133,7 +133,9 @@ class Session(Hearing):
         if self._suspended_at < inf:
             return min(times)
         times += [p.turn.deadline for p in self.people.values() if not p.away]
-        if self.utterance is not None:
+        if self.utterance is None:
+            times.append(self._answer_by)
+        else:
             if not self.utterance.protected:
                 times.append(self.barge.deadline)
             times.append(self._filler_at(self.utterance))

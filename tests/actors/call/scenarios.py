@@ -23,6 +23,7 @@ from transports.loopback import Loopback
 
 SEEDS = range(200 if os.environ.get("TROUPE_SOAK") == "1" else 40)
 SOME_SEEDS = range(200 if os.environ.get("TROUPE_SOAK") == "1" else 10)
+FEW_SEEDS = range(50 if os.environ.get("TROUPE_SOAK") == "1" else 3)
 
 WORD = 0.3
 """Seconds that each word of the scripted voice sounds."""

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from models.vad.config import VadConfig
-from models.vad.detector import VadStatistics, VoiceDetector
+from models.vad.detector import MANY_LEGS, VadStatistics, VoiceDetector
 from models.vad.engine import Engine, EngineUnavailable, Probabilities, SlotNumbers, Windows
 from models.vad.health import Health
 from models.vad.hub import detector_of, vad_spec
@@ -118,10 +118,13 @@ async def test_a_leg_is_told_what_changed_to_the_sample(system: SystemUnderTest)
 async def test_a_lone_window_is_answered_at_once_and_a_second_one_gathers(
     system: SystemUnderTest, config: VadConfig
 ) -> None:
-    probe = await system.probe(Voice)
+    probe, crowd = await system.probe(Voice), await system.probe(Voice)
     detector = await start(system, config, Diary() if config is SILERO else None)
+    for number in range(MANY_LEGS):
+        Track(detector, crowd, f"crowd-{number}").say(QUIET)
+    await trio.sleep(1)
     first, second, third = (Track(detector, probe, name) for name in "abc")
-    begun = system.now
+    begun, batches = system.now, statistics(system).batches
     first.say(LOUD)
     await probe.expect(Voice, within=0.001)
     assert system.now == begun
@@ -131,7 +134,19 @@ async def test_a_lone_window_is_answered_at_once_and_a_second_one_gathers(
     assert (await probe.expect(Voice)).leg == "b"
     assert (await probe.expect(Voice)).leg == "c"
     assert system.now == pytest.approx(begun + 0.008, abs=1e-4)
-    assert statistics(system).batches == 2
+    assert statistics(system).batches == batches + 2
+
+
+async def test_few_legs_gather_for_a_shorter_time(system: SystemUnderTest) -> None:
+    probe = await system.probe(Voice)
+    detector = await start(system, LOUDNESS)
+    first, second = Track(detector, probe, "a"), Track(detector, probe, "b")
+    begun = system.now
+    first.say(LOUD)
+    await probe.expect(Voice, within=0.001)
+    second.say(LOUD)
+    await probe.expect(Voice)
+    assert system.now == pytest.approx(begun + 2 * 0.008 / MANY_LEGS, abs=1e-5)
 
 
 async def test_a_full_batch_does_not_wait(system: SystemUnderTest) -> None:

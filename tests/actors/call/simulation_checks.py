@@ -1,0 +1,422 @@
+"""What has to be true of a simulated call, whatever happened in it; each allowance with its reason.
+
+The person's words, and what of the sound they heard were whole words, are known to the sample, and
+no word of the model or the person is said twice. So history is compared with the truth word by
+word; what may differ is only what could not be known to the call, near the moment of a fault.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import inf
+from typing import Any
+
+import attrs
+
+from actors.machines.barge_in import words_of
+from actors.machines.profiles import FloorConfig
+from actors.machines.session import Session as Machine
+from actors.machines.user_floor import UserState
+from models.conversation import AgentSaid, Item, ToolAnswered, ToolCalled, UserSaid
+from models.spoken import Listener
+from supervision.testing import SystemUnderTest
+from tests.actors.call.scenarios import WORD
+from transports.loopback import Loopback
+
+BACKCHANNELS = ("mm", "hm", "yeah", "okay")
+
+EXPLAINED = {
+    "voice": "the person is away, or the call is over",
+    "started": "cut between its first frame and the news of it",
+    "progress": "cut, and the news of its position was on its way",
+    "held": "cut, and its position came after it was no longer waited for",
+    "starved": "cut, and the news was on its way",
+    "drained": "cut at the very end",
+    "token": "cut while the model spoke",
+    "piece": "cut while text came",
+    "sound": "cut while the voice spoke",
+    "piece_done": "cut while the voice spoke",
+    "answer_ended": "cut as the model ended",
+    "speech_ended": "cut as the voice ended",
+    "tool": "cut before it was admitted",
+    "tool_answer": "it was answered for when the agent was lost",
+    "agent": "cut at the handoff",
+    "hang_up": "cut before it took effect",
+}
+"""Kinds of messages about utterances that are over, and how they come about."""
+
+LATE = 0.02
+"""Seconds by which a deadline may be missed on a clock that does not run while others work."""
+
+FIRST_WITHIN, NEXT_WITHIN = 3.0, 5.0
+"""V7: seconds to the first sound after a turn, and from one to the next while waiting."""
+
+REPORT, BUFFER, SEND_AHEAD = 0.2, 0.03, {True: 0.06, False: 0.2}
+"""Seconds: between two reports of a position, and of sound on the way to the far end."""
+
+
+@attrs.frozen
+class Fault:
+    """Something was made to fail."""
+
+    at: float
+    what: str
+
+
+@attrs.frozen
+class Sentence:
+    """What the person said aloud; no words: a cough or a backchannel."""
+
+    words: tuple[str, ...]
+    start: float
+    end: float
+
+
+@attrs.frozen
+class HeardWord:
+    """A word in the person's ear."""
+
+    text: str
+    at: float
+    end: float
+    whole: bool
+
+
+@attrs.frozen
+class Moment:
+    """The session at one time."""
+
+    at: float
+    owes: bool
+    """Somebody waits for the agent, and does not speak."""
+    state: str
+
+
+@attrs.define(eq=False)
+class Run:
+    """What happened in one run, as far as it is checked."""
+
+    seed: int
+    latency: float
+    page: bool
+    profile: str
+    traits: Any = None
+    person: Loopback = attrs.field(init=False)
+    path: str = ""
+    timeline: list[tuple[float, str]] = attrs.field(factory=list)
+    faults: list[Fault] = attrs.field(factory=list)
+    model_faults: list[float] = attrs.field(factory=list)
+    sentences: list[Sentence] = attrs.field(factory=list)
+    typed: list[tuple[float, str]] = attrs.field(factory=list)
+    muted: list[tuple[float, float]] = attrs.field(factory=list)
+    was_away: list[tuple[float, float]] = attrs.field(factory=list)
+    away: bool = False
+    tools_started: list[tuple[float, object]] = attrs.field(factory=list)
+    moments: list[Moment] = attrs.field(factory=list)
+    failures: list[str] = attrs.field(factory=list)
+    history: tuple[Item, ...] = ()
+    over: bool = False
+    ended_at: float = inf
+    rested_at: float = inf
+    stale: Counter[str] = attrs.field(factory=Counter)
+    _since: dict[str, float] = attrs.field(factory=dict)
+    _position: tuple[int, float, float] = (0, 0.0, 0.0)
+
+    def fail(self, why: str) -> None:
+        """A check failed; the run goes on, so that all are told."""
+        if len(self.failures) < 8:
+            self.failures.append(why)
+
+    def actor(self, system: SystemUnderTest, who: str) -> Any:
+        """The present life of an actor of the call; None between two lives."""
+        cell = system._node.cells.get(f"{self.path}/{who}")
+        return None if cell is None or cell.life is None else cell.life.actor
+
+    def machine(self, system: SystemUnderTest) -> Machine | None:
+        """The session's machine; None while there is none."""
+        session = self.actor(system, "session")
+        machine: Machine | None = getattr(session, "_machine", None)
+        return machine
+
+    def busy(self, system: SystemUnderTest) -> bool:
+        """Something is under way."""
+        machine, agent = self.machine(system), self.actor(system, "agent")
+        if machine is None or agent is None:
+            return True
+        waits = machine._ended_turns or machine._wishes or machine._closing is not None
+        speaks = any(p.turn.open or p.floor.speaking for p in machine.people.values())
+        works = agent._works or agent._tasks or agent._background
+        return bool(machine.utterance is not None or waits or speaks or works)
+
+    def state(self, system: SystemUnderTest) -> str:
+        """For people."""
+        machine = self.machine(system)
+        return f"{machine.agent_state() if machine else '-'}, {machine and machine.utterance}"
+
+
+# -- now and then -------------------------------------------------------------------------------
+
+
+def look(run: Run, system: SystemUnderTest) -> None:
+    """No state outlives its deadline."""
+    for failure in check_now(run, system):
+        run.fail(f"at {system.now:.2f}: {failure}")
+
+
+def check_now(run: Run, system: SystemUnderTest, *, tool: bool = False) -> list[str]:
+    """What is wrong at this moment.
+
+    Args:
+        tool: one is being started.
+    """
+    machine, now = run.machine(system), system.now
+    if machine is None:
+        return []
+    if tool:
+        return [] if machine.utterance is not None else [f"at {now:.2f}: a tool starts for nobody"]
+    wrong = []
+    if machine.deadline < now - LATE:
+        wrong.append(f"the session's deadline was {now - machine.deadline:.2f} s ago")
+    unexplained = set(machine.stale) - set(EXPLAINED)
+    if unexplained:
+        wrong.append(f"stale messages of kinds {unexplained}")
+    wrong += _other_deadlines(run, system)
+    utterance, config = machine.utterance, machine.config
+    held = utterance is not None and utterance.held and machine._suspended_at == inf
+    wrong += _lasts(run, "held", held, now, config.hold_max + machine.profile.cut_after + 1.0)
+    thinks = utterance is not None and not utterance.audible and not utterance.held
+    wrong += _lasts(run, "thinking", thinks, now, config.give_up_after + 1.0)
+    away = any(p.away for p in machine.people.values())
+    wrong += _lasts(run, "away", away, now, config.leg_away_max + 0.5)
+    wrong += _stuck(run, machine, now)
+    speaks = any(p.floor.state in (UserState.SPEAKING, UserState.ONSET) for p in machine.people.values())
+    owes = bool(machine._ended_turns) or (utterance is not None and not utterance.held)
+    owes = owes and not speaks and machine._suspended_at == inf and not machine.ended
+    run.moments.append(Moment(now, owes, machine.agent_state()))
+    return wrong
+
+
+def _other_deadlines(run: Run, system: SystemUnderTest) -> list[str]:
+    now, wrong = system.now, []
+    speaker, agent = run.actor(system, "speaker"), run.actor(system, "agent")
+    if speaker is not None and speaker._progress.deadline < now - LATE:
+        wrong.append("the speaker waits for a voice beyond its deadline")
+    if agent is not None:
+        late = [w for w in agent._works.values() if w.progress.deadline < now - LATE]
+        wrong += ["the agent waits for a model beyond its deadline"] * bool(late)
+    return wrong
+
+
+def _lasts(run: Run, what: str, true: bool, now: float, bound: float) -> list[str]:
+    if not true:
+        run._since.pop(what, None)
+        return []
+    since = run._since.setdefault(what, now)
+    return [f"{what} for {now - since:.2f} s"] if now - since > bound else []
+
+
+def _stuck(run: Run, machine: Machine, now: float) -> list[str]:
+    """It speaks, and no sound comes: for longer than two rounds of voices and a model may take."""
+    utterance = machine.utterance
+    speaks = utterance is not None and utterance.audible and not utterance.held
+    if not speaks or machine._suspended_at < inf:
+        run._position = (0, 0.0, now)
+        return []
+    assert utterance is not None
+    epoch, position, since = run._position
+    here = machine._position(utterance)
+    if (epoch, position) != (utterance.epoch, here):
+        run._position = (utterance.epoch, here, now)
+        return []
+    return [f"speaking without a sound for {now - since:.2f} s"] if now - since > 16.0 else []
+
+
+# -- at the end ---------------------------------------------------------------------------------
+
+
+def check(run: Run) -> None:
+    """All that can be said of a run once it is over.
+
+    Raises:
+        AssertionError: with everything that is not as it has to be.
+    """
+    _check_history_is_what_was_heard(run)
+    _check_order_of_sound(run)
+    _check_turns(run)
+    _check_tools(run)
+    _check_somebody_answers(run)
+    if run.failures:
+        raise AssertionError(f"seed {run.seed}: " + "; ".join(run.failures))
+
+
+def whole_words(run: Run) -> Sequence[HeardWord]:
+    """What was heard, word by word, broken ones too."""
+    listener = Listener(run.person.rate_out)
+    pieces = run.person.heard()
+    for piece in pieces:
+        listener.hear(piece.pcm)
+    starts, total = [], 0
+    for piece in pieces:
+        starts.append(total)
+        total += len(piece.pcm) // 2
+    out, index = [], 0
+    for word in listener.words():
+        first, last = (round(seconds * run.person.rate_out) for seconds in (word.start, word.end))
+        while index + 1 < len(pieces) and starts[index + 1] <= first:
+            index += 1
+        at = pieces[index].start + (first - starts[index]) / run.person.rate_out
+        later = index
+        while later + 1 < len(pieces) and starts[later + 1] < last:
+            later += 1
+        end = pieces[later].start + (last - starts[later]) / run.person.rate_out
+        out.append(HeardWord(word.text, at, end, word.end - word.start >= WORD - 1e-4))
+    return out
+
+
+def _unknowable(run: Run, at: float) -> str:
+    """Why the call may not know that a word which ended at `at` was heard; "" if it has to."""
+    way = SEND_AHEAD[run.page] + run.latency + BUFFER
+    for fault in run.faults:
+        if fault.what == "drop" and fault.at - 2 * run.latency - REPORT <= at <= fault.at + way:
+            return "what a far end plays when its line is lost cannot be told"
+        # The position that a crashed track reported last is all that is known (design, 6).
+        if fault.what == "outbound" and fault.at - REPORT - run.latency <= at <= fault.at + way + run.latency:
+            return "the track crashed"
+    if at >= run.ended_at - 2 * run.latency - 0.1:
+        return "the far end plays on for its buffer when the call ends"
+    return ""
+
+
+def _check_history_is_what_was_heard(run: Run) -> None:
+    """V3. In order, each word that history has was heard to its end, and no other was."""
+    heard = [word for word in whole_words(run) if word.whole]
+    said = " ".join(i.text for i in run.history if isinstance(i, AgentSaid)).split()
+    at, matched = 0, -2
+    for n, word in enumerate(heard):
+        if at < len(said) and said[at] == word.text:
+            at, matched = at + 1, n
+            continue
+        again = any(word.text == before.text for before in heard[max(0, n - 1) : n])
+        before = [h for h in heard[max(0, n - 4) : n] if h.text == word.text]
+        across = any(_unknowable(run, h.end) for h in before)
+        if again or across or _unknowable(run, word.end):
+            continue
+        expected = said[at] if at < len(said) else "nothing more"
+        run.fail(f"heard {word.text} at {word.at:.2f}, but history has {expected}")
+        return
+    if at < len(said):
+        run.fail(f"history has {' '.join(said[at : at + 5])}, which was not heard")
+
+
+def _check_order_of_sound(run: Run) -> None:
+    """V5: words are numbered in the order in which models thought of them, and a model is asked
+    again only when the utterance before is over. A word out of order is sound of a dead one.
+    """
+    newest = 0
+    recent: list[str] = []
+    for word in whole_words(run):
+        text = word.text.rstrip(".?")
+        if not text.startswith("k") or len(text) != 5:
+            continue
+        number = number_of(text)
+        if number < newest and text not in recent[-4:]:
+            run.fail(f"heard {text} at {word.at:.2f}, of an utterance that was over")
+            return
+        newest = max(newest, number)
+        recent.append(text)
+
+
+SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
+
+
+def unique_word(kind: str, number: int) -> str:
+    """The nth word of a kind ("k": the model's): all are of one length, so that half a word is
+    never another one.
+    """
+    first, second = divmod(number, len(SYLLABLES))
+    return f"{kind}{SYLLABLES[first % len(SYLLABLES)]}{SYLLABLES[second]}"
+
+
+def number_of(word: str) -> int:
+    """Which word of its kind it is."""
+    return SYLLABLES.index(word[1:3]) * len(SYLLABLES) + SYLLABLES.index(word[3:5])
+
+
+def _check_turns(run: Run) -> None:
+    """Each thing that the person said or wrote is in history once, whole, and in order."""
+    said = [w for i in run.history if isinstance(i, UserSaid) for w in i.text.split()]
+    spoken = [word for sentence in run.sentences for word in sentence.words]
+    typed = [word for _, word in run.typed]
+    excused = {w for s in run.sentences if _not_understood(run, s) for w in s.words}
+    unknown = [w for w in said if w not in spoken and w not in typed and w not in BACKCHANNELS]
+    broken = [w for w in unknown if not any(e.startswith(w) for e in (*excused, *BACKCHANNELS))]
+    if broken:
+        run.fail(f"turns hold {broken}, which nobody said")
+    for words, what in ((spoken, "said"), (typed, "written")):
+        mine = [word for word in said if word in words]
+        if mine != sorted(set(mine), key=words.index):
+            run.fail(f"what was {what} is in history twice, or in another order: {mine}")
+    lost = [word for word in spoken if word not in said and word not in excused]
+    if lost:
+        run.fail(f"was said, and is in no turn: {lost}")
+    late = [word for at, word in run.typed if word not in said and not _is_away(run, at - 0.05, at + 0.2) and at < run.ended_at - 0.2]
+    if late:
+        run.fail(f"was written, and is in no turn: {late}")
+
+
+def _is_away(run: Run, start: float, end: float) -> bool:
+    return any(start < back and gone < end for gone, back in run.was_away)
+
+
+def _not_understood(run: Run, sentence: Sentence) -> str:
+    """Why the words of a sentence may be missing or broken; "" if they have to be there."""
+    start, end = sentence.start - 0.1, sentence.end + 1.0 + 2 * run.latency
+    if run.traits.stt_faults:
+        return "the recogniser was faulty"
+    if any(start < on and off < end for off, on in run.muted):
+        return "the microphone was off"
+    if _is_away(run, start - 0.5, end):
+        return "the line was away"
+    if end > run.ended_at - 1.0:
+        return "the call was over"
+    return ""
+
+
+def _check_tools(run: Run) -> None:
+    called = [item.id for item in run.history if isinstance(item, ToolCalled)]
+    answered = [item.id for item in run.history if isinstance(item, ToolAnswered)]
+    if sorted(called) != sorted(answered) or len(set(called)) != len(called):
+        run.fail(f"tools called {called}, answered {answered}")
+    numbers = [number for _, number in run.tools_started if number is not None]
+    if len(set(numbers)) != len(numbers):
+        run.fail(f"a tool was started twice: {numbers}")
+
+
+def _audible(run: Run) -> Sequence[tuple[float, float]]:
+    return [(piece.start, piece.end) for piece in run.person.heard() if not piece.silent]
+
+
+def _check_somebody_answers(run: Run) -> None:
+    """V7, in the person's ear."""
+    sounds = _audible(run)
+    mine = [(s.start, s.end) for s in run.sentences]
+    slack = SEND_AHEAD[run.page] + 2 * run.latency + BUFFER + SAMPLE_ROUNDING
+    for moment in run.moments:
+        if not moment.owes:
+            continue
+        heard = max((end for start, end in sounds if start <= moment.at), default=-inf)
+        spoke = max((min(end, moment.at) for start, end in mine if start <= moment.at), default=0.0)
+        disturbed = [f.at for f in run.faults if f.at <= moment.at]
+        since = max(min(heard, moment.at), spoke, *disturbed, 0.0)
+        bound = FIRST_WITHIN if heard < spoke else NEXT_WITHIN
+        if moment.at - since > bound + slack:
+            run.fail(
+                f"silence for {moment.at - since:.2f} s at {moment.at:.2f} ({moment.state}), "
+                f"{'since the turn' if heard < spoke else 'since the last sound'}"
+            )
+            return
+
+
+SAMPLE_ROUNDING = 0.1
+_ = (words_of, FloorConfig)
