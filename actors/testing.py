@@ -37,10 +37,11 @@ from models.scripted import (
     TtsPlan,
     speech_pcm,
 )
+from models.turn.protocol import JudgeTurn
 from models.vad.config import VadConfig
 from models.vad.hub import vad_spec
 from models.words import Word
-from supervision import ActorRef, ChildSpec, DynamicSupervisor, Supervisor, System
+from supervision import Actor, ActorRef, ChildSpec, DynamicSupervisor, Supervisor, System
 from supervision.resilience import Backoff
 from transports.leg import Attach
 from transports.loopback import Loopback
@@ -78,6 +79,7 @@ class CallRig:
         tts_plan: TtsPlan | None = None,
         second_voice: bool = False,
         second_model: Sequence[Any] | None = None,
+        judge: Callable[[], Actor[JudgeTurn]] | None = None,
         max_calls: int = 1000,
     ) -> CallRig:
         """Start models, calls and exchange in `system`.
@@ -87,6 +89,7 @@ class CallRig:
                 first answers the call: it is the greeting.
             second_voice: a healthy voice takes over when the first one fails.
             second_model: the replies of a model that takes over when the first one fails.
+            judge: makes an end-of-turn model.
         """
         llm = LlmPlan(replies)
         stt_plan, tts_plan = stt_plan or SttPlan(), tts_plan or TtsPlan()
@@ -105,6 +108,8 @@ class CallRig:
         if second_model is not None:
             children.append(ChildSpec("llm-2", partial(ScriptedLlm, LlmPlan(second_model))))
             models.append("/models/llm-2")
+        if judge is not None:
+            children.append(ChildSpec("turn", judge))
         await system.start_child(ChildSpec("models", partial(Supervisor, children)))
         plan = CallPlan(
             team or simple_team(),
@@ -113,6 +118,7 @@ class CallRig:
             tuple(voices),
             tuple(models),
             floor or FloorConfig(),
+            turn="/models/turn" if judge is not None else "",
         )
         await system.start_child(ChildSpec("calls", DynamicSupervisor))
         exchange = await system.spawn(Exchange, plan, ExchangeConfig(max_calls), path="/exchange")

@@ -2,30 +2,43 @@
 
 Real speech (bench/phrases: flite's voice rms, trimmed to the first sound) over replies of 10 s, the
 real voice detector, the balanced and the eager profile. Silence is when the far end is told to drop
-what it has; it is sent 20 ms ahead. The scenario
-is in calls.py.
+what it has; it is sent 20 ms ahead. The latency
+of the turns, in its parts, is told too. The scenario is in calls.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from statistics import median
 
 from bench.calls import Load, run_load
 from bench.measure import Figure, in_fresh_process, quietest_core
+from transports.leg import ShowTurn
 
 SESSIONS = 10
-SECONDS = 60.0
+SECONDS = 40.0
 BUDGET = {"balanced": (100.0, 140.0), "eager": (60.0, 110.0)}
 
 
 def figures() -> Iterator[Figure]:
     """Both profiles, against their budgets."""
-    for profile, (median, most) in BUDGET.items():
-        load = in_fresh_process(run_load, SESSIONS, SECONDS, profile, quietest_core())
+    for profile, (middle, most) in BUDGET.items():
+        load = in_fresh_process(run_load, SESSIONS, SECONDS, profile, quietest_core(), shows=True)
         name = "bargein" if profile == "balanced" else f"bargein_{profile}"
         note = noted(load)
-        yield Figure(f"{name}_p50", load.p50, "ms", "budget", median, note=note)
+        yield Figure(f"{name}_p50", load.p50, "ms", "budget", middle, note=note)
         yield Figure(f"{name}_p95", load.p95, "ms", "budget", most)
+        if profile == "balanced":
+            yield _latency(load.turns)
+
+
+def _latency(turns: Sequence[ShowTurn]) -> Figure:
+    """From the end of a caller's speech to the first sample of the answer, and its parts."""
+    parts = {name: median(turn.parts_ms[name] for turn in turns) for name in turns[0].parts_ms}
+    off = max(abs(sum(turn.parts_ms.values()) - turn.total_ms) for turn in turns)
+    note = ", ".join(f"{name} {value:.0f}" for name, value in parts.items())
+    note += f" (medians); in no turn do the parts miss the sum by more than {off:.2g} ms"
+    return Figure("turn_latency_p50", median(turn.total_ms for turn in turns), "ms", note=note)
 
 
 def noted(load: Load) -> str:

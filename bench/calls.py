@@ -68,6 +68,7 @@ from transports.leg import (
     MarkPlayed,
     Muted,
     Played,
+    ShowTurn,
     Typed,
     WireCapabilities,
     WireEvent,
@@ -149,6 +150,8 @@ class Load:
     """How much later than its due time each frame was played out."""
     missed: int
     """Phrases that interrupted nothing although the agent was speaking."""
+    turns: tuple[ShowTurn, ...] = ()
+    """The latency of every turn and its parts, as the session shows them, if asked for."""
 
     @property
     def p50(self) -> float:
@@ -188,13 +191,19 @@ async def start_node(system: System, profile: str = "balanced", gather_ms: float
 
 
 def run_load(
-    sessions: int, seconds: float, profile: str = "balanced", core: int = -1, text_load: int = 0
+    sessions: int,
+    seconds: float,
+    profile: str = "balanced",
+    core: int = -1,
+    text_load: int = 0,
+    *,
+    shows: bool = False,
 ) -> Load:
     """Run the scenario. For a process of its own: it pins and tunes itself as `troupe run` does."""
     pin({core} - {-1})
     transports.loopback.FarEnd = TimedEnd  # type: ignore[attr-defined]
     sys.setswitchinterval(0.0005)
-    return trio.run(_load, sessions, seconds, profile, text_load)
+    return trio.run(_load, sessions, seconds, profile, text_load, shows)
 
 
 class Answering(Actor[Attach | Frame | WireEvent | _Voice]):
@@ -244,22 +253,24 @@ async def _far_ends(sessions: int, seconds: float) -> float:
         return 1000 * (process_time() - cpu) / seconds / sessions
 
 
-async def _people(system: System, host: ActorRef[Attach], count: int) -> Sequence[Loopback]:
+async def _people(
+    system: System, host: ActorRef[Attach], count: int, *, shows: bool = False
+) -> Sequence[Loopback]:
     microphones = await system.spawn(Microphones)
-    can = WireCapabilities(reports_played=True, counts_cleared=True, send_ahead=0.02, shows=False)
+    can = WireCapabilities(reports_played=True, counts_cleared=True, send_ahead=0.02, shows=shows)
     return [
         Loopback(system, host, capabilities=can, buffer=0.0, microphones=microphones, record=False)
         for _ in range(count)
     ]
 
 
-async def _load(sessions: int, seconds: float, profile: str, text_load: int) -> Load:
+async def _load(sessions: int, seconds: float, profile: str, text_load: int, shows: bool) -> Load:
     sounds = phrases()
     config = SupervisionConfig(mailbox=20_000)
     async with open_system(config, name="bench") as system:
         await start_node(system, profile)
         exchange = system.ref("/exchange")
-        people = await _people(system, exchange, sessions)
+        people = await _people(system, exchange, sessions, shows=shows)
         spoken: list[list[Spoken]] = [[] for _ in people]
         for _ in range(text_load):
             await system.spawn(Chatter)
@@ -283,6 +294,12 @@ async def _load(sessions: int, seconds: float, profile: str, text_load: int) -> 
         tuple(bargeins),
         tuple(lateness),
         missed,
+        tuple(
+            event.message
+            for person in people
+            for event in person.events
+            if isinstance(event.message, ShowTurn) and event.at >= begun
+        ),
     )
 
 

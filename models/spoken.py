@@ -203,6 +203,8 @@ class Listener:
         bits = [pair == (ord("1"), ord("0")) for pair in zip(first, second, strict=False)]
         if len(bits) < _BITS or first.translate(_FLIPPED) != second or sum(bits) % 2:
             return None  # overlaid or cut: a letter less
+        if b" " in first:
+            return None  # silence, after a noise that looked like a sync
         byte = sum(bit << 7 - n for n, bit in enumerate(bits[1:9]))
         at = max(origin + begin, 0)
         return _Letter(byte, bits[0], at, at)

@@ -3,9 +3,9 @@
     python -I pipecat_load.py '{"sessions": 10, "seconds": 30, ...}'
 
 The scenario is one JSON object (`Scenario`), and so is the result, on the last line of the output:
-`cpu_ms` per session and second; when measuring `begun` and `ended`, seconds of the monotonic clock;
-and of each session the phrases (`said`: when, and whether over a reply) and when the agent was
-`silenced`. What is fair about it and what not is in pipecat.py.
+`cpu_ms` per session and second, and of it what the people cost who talk, `people_ms`; when measuring
+`begun` and `ended`, seconds of the monotonic clock; of each session the phrases (`said`: when, and
+whether over a reply) and when the agent was `silenced`. What is fair about it: see pipecat.py.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import os
 import sys
 import wave
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, process_time
+from typing import NoReturn
 
 from loguru import logger  # type: ignore[import-not-found]
 from pipecat.audio.vad.silero import SileroVADAnalyzer  # type: ignore[import-not-found]
@@ -68,7 +69,6 @@ from pipecat.turns.user_stop import (  # type: ignore[import-not-found]
 from pipecat.turns.user_turn_strategies import (  # type: ignore[import-not-found]
     UserTurnStrategies,
 )
-from pipecat.utils.time import time_now_iso8601  # type: ignore[import-not-found]
 from pipecat.workers.runner import WorkerRunner  # type: ignore[import-not-found]
 
 RATE = 16000
@@ -79,6 +79,8 @@ BEAT = 0.005
 """Seconds between two looks at who is due, as our Microphones have it."""
 FIRST_PHRASE = 2.0
 """Seconds a session listens to its greeting before it says something."""
+PEOPLE_SECONDS = 3.0
+"""How long what the people cost by themselves is measured."""
 WORD = 0.3
 """Seconds of sound for a word."""
 TTS_LATENCY = 0.05
@@ -112,28 +114,18 @@ class Ears(FrameProcessor):  # type: ignore[misc]
     def __init__(self, latency: float) -> None:
         super().__init__()
         self._latency = latency
-        self._answer: asyncio.Task[None] | None = None
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         await self.push_frame(frame, direction)
         if isinstance(frame, VADUserStoppedSpeakingFrame):
-            await self._forget()
-            self._answer = self.create_task(self._transcribe())
+            # Longer than it takes to answer lies between two of these: one task at most.
+            self.create_task(self._transcribe())
 
     async def _transcribe(self) -> None:
         await asyncio.sleep(self._latency)
-        text, now = "another question", time_now_iso8601()
-        await self.push_frame(TranscriptionFrame(text, "user", now, finalized=True))
-
-    async def _forget(self) -> None:
-        if self._answer is not None:
-            await self.cancel_task(self._answer)
-            self._answer = None
-
-    async def cleanup(self) -> None:
-        await self._forget()
-        await super().cleanup()
+        said = TranscriptionFrame("another question", "user", "", finalized=True)
+        await self.push_frame(said)
 
 
 class Mind(FrameProcessor):  # type: ignore[misc]
@@ -220,156 +212,176 @@ class Speaker(BaseOutputTransport):  # type: ignore[misc]
         return True
 
 
-@dataclass(frozen=True)
-class Phrase:
-    """Something that was said."""
-
-    start: float
-    """When its first sample was."""
-    over: bool
-    """Whether a reply was being played just then."""
-
-
 @dataclass
-class Session:
-    """One pipeline, and the person who talks to it."""
+class Person:
+    """Who talks to a pipeline: silence, and a phrase now and then."""
 
     number: int
     offset: float
-    """Seconds after the first session that it begins."""
-    microphone: Microphone
-    speaker: Speaker
-    worker: PipelineWorker
-    started: asyncio.Event = field(default_factory=asyncio.Event)
-    said: list[Phrase] = field(default_factory=list)
+    """Seconds after the first person that this one begins."""
+    say: Callable[[InputAudioRawFrame], Awaitable[None]]
+    speaker: Speaker | None = None
+    """What is heard; nothing is."""
+    said: list[tuple[float, bool]] = field(default_factory=list)
+    """When the first sample of each phrase was said, and whether over a reply."""
     clock: float = math.inf
     """When the sample before the next frame was said."""
-    _frames: deque[bytes] = field(default_factory=deque)
     _first: float = math.inf
+    _frames: deque[bytes] = field(default_factory=deque)
 
-    async def begin(self, at: float) -> None:
-        """Turn the microphone on, and have a greeting spoken."""
+    def begin(self, at: float) -> None:
+        """Turn the microphone on."""
         self.clock = at
         self._first = at + FIRST_PHRASE
-        await self.worker.queue_frame(LLMRunFrame())
 
-    def say_if_due(self, period: float, sounds: Sequence[bytes]) -> None:
-        """Begin a phrase, with the next frame, when the time for it has come."""
+    def begin_phrase_if_due(self, period: float, sounds: Sequence[bytes]) -> None:
+        """Say one, from the next frame on, when the time for it has come."""
         turn = len(self.said)
         # Not a multiple of 20 or 32 ms, so that phrases begin in every phase of the windows.
-        if self.clock < self._first + turn * (period + 0.0037):
+        if self.clock == math.inf or self.clock < self._first + turn * (period + 0.0037):
             return
         sound = sounds[(self.number + turn) % len(sounds)]
         size = len(SILENCE)
         self._frames.extend(sound[begin : begin + size] for begin in range(0, len(sound), size))
-        self.said.append(Phrase(self.clock, self.speaker.last > self.clock - 0.1))
+        # Half a second is no pause: a machine with too much to do plays with gaps.
+        over = self.speaker is not None and self.speaker.last > self.clock - 0.5
+        self.said.append((self.clock, over))
 
-    async def feed(self, now: float) -> None:
+    async def give_due(self, now: float) -> None:
         """Give all frames that are complete by now."""
         while self.clock + FRAME <= now:
             pcm = self._frames.popleft() if self._frames else SILENCE
             self.clock += len(pcm) / (2 * RATE)
-            await self.microphone.push_audio_frame(InputAudioRawFrame(pcm, RATE, 1))
+            await self.say(InputAudioRawFrame(pcm, RATE, 1))
 
 
-def new_session(scenario: Scenario, number: int, word: bytes) -> Session:
-    """A pipeline as Pipecat's examples have it, with stand-ins for the services."""
-    params = TransportParams(
-        audio_in_enabled=True,
-        audio_in_sample_rate=RATE,
-        audio_out_enabled=True,
-        audio_out_sample_rate=RATE,
-        audio_out_10ms_chunks=round(FRAME * 100),
-    )
-    microphone, speaker = Microphone(params), Speaker(params)
-    aggregators = LLMContextAggregatorPair(
-        LLMContext(),
-        user_params=LLMUserAggregatorParams(
-            vad_analyzer=SileroVADAnalyzer(params=SETTINGS[scenario.settings]),
-            user_turn_strategies=UserTurnStrategies(stop=[SpeechTimeoutUserTurnStopStrategy()]),
-        ),
-    )
-    pipeline = Pipeline(
-        [
+async def talk(people: Sequence[Person], period: float, sounds: Sequence[bytes]) -> NoReturn:
+    """Be all the people, on one beat."""
+    begun = beat = monotonic()
+    waiting = deque(people)
+    while True:
+        now = monotonic()
+        while waiting and begun + waiting[0].offset <= now:
+            waiting.popleft().begin(now)
+        for person in people:
+            person.begin_phrase_if_due(period, sounds)
+            await person.give_due(now)
+        beat += BEAT
+        await asyncio.sleep(max(0.0, beat - monotonic()))
+
+
+class Session:
+    """One pipeline as Pipecat's examples have it, with stand-ins for the services."""
+
+    def __init__(self, scenario: Scenario, number: int, word: bytes) -> None:
+        params = TransportParams(
+            audio_in_enabled=True,
+            audio_in_sample_rate=RATE,
+            audio_out_enabled=True,
+            audio_out_sample_rate=RATE,
+            audio_out_10ms_chunks=round(FRAME * 100),
+        )
+        microphone, self.speaker = Microphone(params), Speaker(params)
+        offset = scenario.period * number / scenario.sessions
+        self.person = Person(number, offset, microphone.push_audio_frame, self.speaker)
+        vad = SileroVADAnalyzer(params=SETTINGS[scenario.settings])
+        turns = UserTurnStrategies(stop=[SpeechTimeoutUserTurnStopStrategy()])
+        aggregators = LLMContextAggregatorPair(
+            LLMContext(),
+            user_params=LLMUserAggregatorParams(vad_analyzer=vad, user_turn_strategies=turns),
+        )
+        processors = [
             microphone,
             Ears(scenario.stt_latency),
             aggregators.user(),
             Mind(" ".join(["and"] * scenario.reply_words)),
             Voice(word),
-            speaker,
+            self.speaker,
             aggregators.assistant(),
         ]
-    )
-    worker = PipelineWorker(
-        pipeline,
-        params=PipelineParams(audio_in_sample_rate=RATE, audio_out_sample_rate=RATE),
-        enable_rtvi=False,
-        enable_turn_tracking=False,
-        idle_timeout_secs=None,
-    )
-    offset = scenario.period * number / scenario.sessions
-    session = Session(number, offset, microphone, speaker, worker)
+        self.worker = PipelineWorker(
+            Pipeline(processors),
+            params=PipelineParams(audio_in_sample_rate=RATE, audio_out_sample_rate=RATE),
+            enable_rtvi=False,
+            enable_turn_tracking=False,
+            idle_timeout_secs=None,
+        )
+        self.worker.add_event_handler("on_pipeline_started", self._on_started)
+        self._started = asyncio.Event()
+        self._runner = WorkerRunner(handle_sigint=False)
 
-    async def on_started(_worker: PipelineWorker, _frame: Frame) -> None:
-        session.started.set()
+    async def start(self) -> None:
+        """Return when the pipeline runs."""
+        await self._runner.add_workers(self.worker)
+        self._running = asyncio.create_task(self._runner.run())
+        await asyncio.wait_for(self._started.wait(), 60)
 
-    worker.add_event_handler("on_pipeline_started", on_started)
-    return session
+    async def greet(self) -> None:
+        """Have the agent speak when the person begins to listen."""
+        await asyncio.sleep(self.person.offset)
+        await self.worker.queue_frame(LLMRunFrame())
 
+    async def stop(self) -> None:
+        await self._runner.cancel()
+        await asyncio.wait_for(self._running, 30)
 
-async def talk(sessions: Sequence[Session], scenario: Scenario, sounds: Sequence[bytes]) -> None:
-    """Be all the people, on one beat."""
-    begun = beat = monotonic()
-    waiting = deque(sessions)
-    while True:
-        now = monotonic()
-        while waiting and begun + waiting[0].offset <= now:
-            await waiting.popleft().begin(now)
-        for session in sessions:
-            session.say_if_due(scenario.period, sounds)
-            await session.feed(now)
-        beat += BEAT
-        await asyncio.sleep(max(0.0, beat - monotonic()))
+    async def _on_started(self, _worker: PipelineWorker, _frame: Frame) -> None:
+        self._started.set()
 
 
 async def run(scenario: Scenario) -> dict[str, object]:
     """Run the scenario, and say what came of it."""
     sounds = [read(path) for path in scenario.phrases]
     word = sounds[0][: round(RATE * WORD) * 2]
-    sessions = [new_session(scenario, number, word) for number in range(scenario.sessions)]
-    runners = []
+    alone = [Person(number, 0.0, nobody_listens) for number in range(scenario.sessions)]
+    people_ms, _begun, _ended = await measure(alone, scenario.period, sounds, 0.5, PEOPLE_SECONDS)
+    sessions = [Session(scenario, number, word) for number in range(scenario.sessions)]
     for session in sessions:
-        runner = WorkerRunner(handle_sigint=False)
-        await runner.add_workers(session.worker)
-        runners.append((runner, asyncio.create_task(runner.run())))
+        await session.start()
+    greetings = asyncio.gather(*(session.greet() for session in sessions))
+    people = [session.person for session in sessions]
+    cpu_ms, begun, ended = await measure(
+        people, scenario.period, sounds, scenario.warm, scenario.seconds
+    )
+    await greetings
     for session in sessions:
-        await asyncio.wait_for(session.started.wait(), 60)
-    people = asyncio.create_task(talk(sessions, scenario, sounds))
-    await asyncio.sleep(scenario.warm)
-    gc.collect()
-    gc.freeze()
-    begun, cpu = monotonic(), process_time()
-    await asyncio.sleep(scenario.seconds)
-    cpu, ended = process_time() - cpu, monotonic()
-    people.cancel()
-    await asyncio.wait([people])
-    if not people.cancelled():
-        people.result()  # it ended by an error of its own, which is told
-    for runner, _running in runners:
-        await runner.cancel()
-    await asyncio.wait([running for _runner, running in runners], timeout=30)
+        await session.stop()
     return {
-        "cpu_ms": 1000 * cpu / (ended - begun) / len(sessions),
+        "cpu_ms": cpu_ms,
+        "people_ms": people_ms,
         "begun": begun,
         "ended": ended,
         "sessions": [
-            {
-                "said": [[phrase.start, phrase.over] for phrase in session.said],
-                "silenced": session.speaker.silenced,
-            }
+            {"said": session.person.said, "silenced": session.speaker.silenced}
             for session in sessions
         ],
     }
+
+
+async def measure(
+    people: Sequence[Person],
+    period: float,
+    sounds: Sequence[bytes],
+    warm: float,
+    seconds: float,
+) -> tuple[float, float, float]:
+    """Let them talk: milliseconds of processor per person and second, from when, until when."""
+    talking = asyncio.create_task(talk(people, period, sounds))
+    await asyncio.sleep(warm)
+    gc.collect()
+    gc.freeze()
+    begun, cpu = monotonic(), process_time()
+    await asyncio.sleep(seconds)
+    cpu, ended = process_time() - cpu, monotonic()
+    if talking.done():
+        talking.result()  # it failed, and this tells how
+    talking.cancel()
+    await asyncio.wait([talking])
+    return 1000 * cpu / (ended - begun) / len(people), begun, ended
+
+
+async def nobody_listens(_frame: InputAudioRawFrame) -> None:
+    """Where people talk to whose own cost is measured."""
 
 
 def read(path: str) -> bytes:

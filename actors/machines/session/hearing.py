@@ -188,6 +188,7 @@ class Hearing(Answering):
             return self._done(at)
         if person.turn.text:
             text = f"{person.turn.text} {text}"
+        self._out.append(do.Understanding(leg, self.turn + 1, text, True))
         if self.utterance is not None and not self.utterance.protected:
             self._interrupt(person, at)
         self._begin_turn(person, text, at, at)

@@ -66,6 +66,7 @@ SAMPLE = 0.25
 DRAIN_WITHIN = 60.0
 """Seconds after which whatever is under way has to be over."""
 
+
 @attrs.frozen
 class Traits:
     """What is drawn before the call begins."""
@@ -279,22 +280,28 @@ class World:
             await act()
             await trio.sleep(rng.choice((rng.uniform(0.05, 0.5), rng.uniform(0.5, 4))))
 
-    async def _say(self, pcm: bytes, what: str, words: tuple[str, ...] = ()) -> None:
+    async def _say(
+        self, pcm: bytes, what: str, words: tuple[str, ...] = (), begins: tuple[int, ...] = ()
+    ) -> None:
+        if self.run.away:
+            return  # nobody talks into a line that is lost
         self.note(what)
         spoken = self.person.speak(pcm)
         end = max(self.system.now, spoken.start) + len(pcm) / 32000
-        self.run.sentences.append(Sentence(words, self.system.now, end))
+        self.run.sentences.append(Sentence(words, self.system.now, end, begins))
         await trio.sleep(len(pcm) / 32000)
 
     async def talk(self) -> None:
         """A sentence; perhaps with a pause in it."""
         words = [unique_word("w", next(self._mine)) for _ in range(self.rng.randint(2, 7))]
+        begins: tuple[int, ...] = (0,)
         pcm = say(" ".join(words))
-        if self.rng.random() < 0.2:
+        if len(words) > 3 and self.rng.random() < 0.3:  # one word alone is too short for some
             pause = bytes(32 * round(1000 * self.rng.uniform(0.1, 1.0)))
             half = len(words) // 2
             pcm = say(" ".join(words[:half])) + pause + say(" ".join(words[half:]))
-        await self._say(pcm, f"says: {' '.join(words)}", tuple(words))
+            begins = (0, half)
+        await self._say(pcm, f"says: {' '.join(words)}", tuple(words), begins)
 
     async def listen_along(self) -> None:
         word = self.rng.choice(("mm hm", "yeah", "okay"))
@@ -305,10 +312,11 @@ class World:
         await self._say(noise(seconds), f"coughs for {seconds:.2f} s")
 
     async def type(self) -> None:
+        if self.run.away:
+            return
         word = unique_word("t", next(self._mine))
         self.note(f"types: {word}")
-        if not self.run.away:
-            self.run.typed.append((self.system.now, word))
+        self.run.typed.append((self.system.now, word))
         self.person.write(word)
 
     async def mute(self) -> None:
@@ -346,6 +354,7 @@ class World:
         self.run.faults.append(Fault(began, "drop"))
         self.run.away = True
         self.person.drop()
+        self.person.shut_up()
         await trio.sleep(seconds)
         try:
             await self.person.reattach()

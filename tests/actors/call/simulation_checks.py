@@ -17,11 +17,13 @@ import attrs
 from actors.machines.barge_in import words_of
 from actors.machines.profiles import FloorConfig
 from actors.machines.session import Session as Machine
+from actors.machines.session.floor import POSITION_WITHIN
 from actors.machines.user_floor import UserState
 from models.conversation import AgentSaid, Item, ToolAnswered, ToolCalled, UserSaid
 from models.spoken import Listener
 from supervision.testing import SystemUnderTest
 from tests.actors.call.scenarios import WORD
+from transports.leg import Clear
 from transports.loopback import Loopback
 
 BACKCHANNELS = ("mm", "hm", "yeah", "okay")
@@ -71,6 +73,8 @@ class Sentence:
     words: tuple[str, ...]
     start: float
     end: float
+    begins: tuple[int, ...] = ()
+    """Words that follow a pause."""
 
 
 @attrs.frozen
@@ -122,6 +126,10 @@ class Run:
     stale: Counter[str] = attrs.field(factory=Counter)
     _since: dict[str, float] = attrs.field(factory=dict)
     _position: tuple[int, float, float] = (0, 0.0, 0.0)
+
+    def cleared(self) -> Sequence[float]:
+        """When the far end was sent a clear."""
+        return [e.at for e in self.person.events if isinstance(e.message, Clear)]
 
     def fail(self, why: str) -> None:
         """A check failed; the run goes on, so that all are told."""
@@ -190,7 +198,9 @@ def check_now(run: Run, system: SystemUnderTest, *, tool: bool = False) -> list[
     away = any(p.away for p in machine.people.values())
     wrong += _lasts(run, "away", away, now, config.leg_away_max + 0.5)
     wrong += _stuck(run, machine, now)
-    speaks = any(p.floor.state in (UserState.SPEAKING, UserState.ONSET) for p in machine.people.values())
+    speaks = any(
+        p.floor.state in (UserState.SPEAKING, UserState.ONSET) for p in machine.people.values()
+    )
     owes = bool(machine._ended_turns) or (utterance is not None and not utterance.held)
     owes = owes and not speaks and machine._suspended_at == inf and not machine.ended
     run.moments.append(Moment(now, owes, machine.agent_state()))
@@ -281,8 +291,17 @@ def _unknowable(run: Run, at: float) -> str:
         if fault.what == "drop" and fault.at - 2 * run.latency - REPORT <= at <= fault.at + way:
             return "what a far end plays when its line is lost cannot be told"
         # The position that a crashed track reported last is all that is known (design, 6).
-        if fault.what == "outbound" and fault.at - REPORT - run.latency <= at <= fault.at + way + run.latency:
+        if (
+            fault.what == "outbound"
+            and fault.at - REPORT - run.latency <= at <= fault.at + way + run.latency
+        ):
             return "the track crashed"
+    for cleared in run.cleared():
+        # A cut waits for the exact position for 50 ms at most (spec 3): of a far end that is
+        # farther away what it told last counts, and what it plays until the clear has come.
+        far = 2 * run.latency > POSITION_WITHIN
+        if far and cleared - run.latency - POSITION_WITHIN <= at <= cleared + run.latency:
+            return "the far end is far away"
     if at >= run.ended_at - 2 * run.latency - 0.1:
         return "the far end plays on for its buffer when the call ends"
     return ""
@@ -345,12 +364,15 @@ def number_of(word: str) -> int:
 
 def _check_turns(run: Run) -> None:
     """Each thing that the person said or wrote is in history once, whole, and in order."""
-    said = [w for i in run.history if isinstance(i, UserSaid) for w in i.text.split()]
+    firsts = {sentence.words[n] for sentence in run.sentences for n in sentence.begins}
+    said = _mended(
+        [w for i in run.history if isinstance(i, UserSaid) for w in i.text.split()], firsts
+    )
     spoken = [word for sentence in run.sentences for word in sentence.words]
     typed = [word for _, word in run.typed]
     excused = {w for s in run.sentences if _not_understood(run, s) for w in s.words}
     unknown = [w for w in said if w not in spoken and w not in typed and w not in BACKCHANNELS]
-    broken = [w for w in unknown if not any(e.startswith(w) for e in (*excused, *BACKCHANNELS))]
+    broken = [w for w in unknown if not any(w in e for e in (*excused, *BACKCHANNELS))]
     if broken:
         run.fail(f"turns hold {broken}, which nobody said")
     for words, what in ((spoken, "said"), (typed, "written")):
@@ -360,9 +382,28 @@ def _check_turns(run: Run) -> None:
     lost = [word for word in spoken if word not in said and word not in excused]
     if lost:
         run.fail(f"was said, and is in no turn: {lost}")
-    late = [word for at, word in run.typed if word not in said and not _is_away(run, at - 0.05, at + 0.2) and at < run.ended_at - 0.2]
+    late = [
+        word
+        for at, word in run.typed
+        if word not in said and not _is_away(run, at - 0.05, at + 0.2) and at < run.ended_at - 0.2
+    ]
     if late:
         run.fail(f"was written, and is in no turn: {late}")
+
+
+def _mended(said: Sequence[str], firsts: set[str]) -> Sequence[str]:
+    """With words put together that were understood in two halves.
+
+    The first word after a pause may be: speech is noticed a window after it began, and by then the
+    recogniser may just have been asked what it had understood before.
+    """
+    out: list[str] = []
+    for word in said:
+        if out and out[-1] + word in firsts:
+            out[-1] += word
+        else:
+            out.append(word)
+    return out
 
 
 def _is_away(run: Run, start: float, end: float) -> bool:

@@ -30,7 +30,7 @@ def answer_everybody(request: Generate) -> str:
     return "Thank you all." if user_said(request.context) else "Welcome."
 
 
-@pytest.mark.parametrize("options", [{}, {"rate": 8000, "rate_out": 8000}, {"rate_out": 48000}])
+@pytest.mark.parametrize("options", [{}, {"rate_out": 8000}, {"rate_out": 48000}])
 async def test_each_hears_the_two_others_and_the_agent(
     system: SystemUnderTest, options: dict[str, object]
 ) -> None:
