@@ -3,7 +3,8 @@
 Real speech (bench/phrases: flite's voice rms, trimmed to the first sound) over replies of 10 s, the
 real voice detector, the balanced and the eager profile. Silence is when the far end is told to drop
 what it has; it is sent 20 ms ahead. The latency
-of the turns, in its parts, is told too. The scenario is in calls.py.
+of the turns, in its parts, is told too. The scenario is in calls.py. With `--peers` Pipecat goes
+through the same, with its default settings and with its quickest (peers/pipecat.py).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from statistics import median
 
 from bench.calls import Load, run_load
 from bench.measure import Figure, in_fresh_process, quietest_core
+from bench.peers.pipecat import Pipecat, interrupting
 from transports.leg import ShowTurn
 
 SESSIONS = 10
@@ -20,16 +22,22 @@ SECONDS = 40.0
 BUDGET = {"balanced": (100.0, 140.0), "eager": (60.0, 110.0)}
 
 
-def figures() -> Iterator[Figure]:
-    """Both profiles, against their budgets."""
+def figures(*, peers: bool = False) -> Iterator[Figure]:
+    """Both profiles, against their budgets; and a peer's settings that are most like them."""
+    pipecat = Pipecat() if peers else None
     for profile, (middle, most) in BUDGET.items():
-        load = in_fresh_process(run_load, SESSIONS, SECONDS, profile, quietest_core(), shows=True)
+        core = quietest_core()
+        load = in_fresh_process(run_load, SESSIONS, SECONDS, profile, core, shows=True)
         name = "bargein" if profile == "balanced" else f"bargein_{profile}"
         note = noted(load)
         yield Figure(f"{name}_p50", load.p50, "ms", "budget", middle, note=note)
         yield Figure(f"{name}_p95", load.p95, "ms", "budget", most)
         if profile == "balanced":
             yield _latency(load.turns)
+        if pipecat:
+            settings = "default" if profile == "balanced" else profile
+            theirs = pipecat.run_load(SESSIONS, SECONDS, settings, core)
+            yield from interrupting(theirs, load, profile.removeprefix("balanced"))
 
 
 def _latency(turns: Sequence[ShowTurn]) -> Figure:

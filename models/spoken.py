@@ -121,9 +121,9 @@ class Listener:
         self._burst = _BURST * cell
         half = max(cell // 2, 1)
         # Filters on the way round the corners, so a run may be half a cell short; a run in the
-        # bits or the tone is two cells at most.
+        # bits or the tone is two cells at most. Where sound sets in with a ramp more is missing.
         run = 3 * cell - half
-        self._sync = re.compile(rb"1{%d}(?=0{%d})" % (run, run))
+        self._sync = re.compile(rb"1{%d}(?=0{%d})" % (2 * cell + 1, run))
         self._signs = b""
         """Of the samples not yet understood: 1, 0, or a blank where there was silence."""
         self._letters: list[_Letter] = []

@@ -7,22 +7,29 @@ if need be. Thoughts begun before a turn is over say and do nothing until it is.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import count
 
 import attrs
-import trio
 
 from actors.call.speaker import SpeechDelta, SpeechDone
-from actors.call.team import Team, TeamTool, Worker
-from actors.call.work import Answer, Delegate, EndCall, HandOff, Run, Work, answered, to_do
+from actors.call.team import Team
+from actors.call.told_by_agent import (
+    AgentHere,
+    AnswerEnds,
+    ChangeAgent,
+    ModelFailed,
+    Token,
+    ToolNews,
+    WantFloor,
+)
+from actors.call.tool_calling import TaskOver, ToolAdmitted, ToolCaller, ToolOver
+from actors.call.work import Work, answered
 from actors.machines.decisions import CutTurn, TakeTurn, Think, Unthink
 from actors.machines.fallback import Chain
-from models.conversation import AgentSaid, Instruction, Item, ToolAnswered, ToolCalled, UserSaid
+from models.conversation import AgentSaid, Instruction, Item, ToolAnswered, UserSaid
 from models.faults import FaultKind, ModelFault
-from models.llm.control import TaskReport, task_report, task_started
 from models.llm.protocol import (
     CancelGeneration,
     Generate,
@@ -31,13 +38,9 @@ from models.llm.protocol import (
     TextDelta,
     ToolCallDelta,
 )
-from supervision import Actor, ActorRef, Request, Wake, handles
-from supervision.tasks import Task
+from supervision import ActorRef, Wake, handles
 
 GO_ON = "Your last words were cut off by a fault. Go on exactly where they end; repeat nothing."
-
-MOST_DELEGATED = 8
-"""Tasks in the background at the same time."""
 
 ROUNDS = 2
 """Times that all models are tried for one answer."""
@@ -52,33 +55,6 @@ class GenerationOver:
 
     generation: str
     outcome: Generated | ModelFault
-
-
-@attrs.frozen
-class ToolAdmitted:
-    """The session says whether the tool may start."""
-
-    generation: str
-    call: ToolCalled
-    admitted: bool
-
-
-@attrs.frozen
-class ToolOver:
-    """A tool has ended."""
-
-    call: str
-    output: str
-    failed: bool
-
-
-@attrs.frozen
-class TaskOver:
-    """Work in the background has ended."""
-
-    task: str
-    output: str
-    failed: bool
 
 
 @attrs.frozen
@@ -103,108 +79,10 @@ AgentMessage = (
     | Wake
 )
 
-# -- what it tells the session ------------------------------------------------------------------
 
-
-@attrs.frozen
-class AgentHere:
-    """The agent runs (again): what it was thinking is lost."""
-
-
-@attrs.frozen
-class Token:
-    """The answer's first text is there."""
-
-    epoch: int
-
-
-@attrs.frozen
-class AnswerEnds:
-    """No more text of it comes; this was all."""
-
-    epoch: int
-    text: str
-
-
-@attrs.frozen
-class AdmitTool(Request[bool]):
-    """May this tool start?"""
-
-    epoch: int
-    call: str
-
-
-@attrs.frozen
-class Record:
-    """This was done, and belongs to history."""
-
-    epoch: int
-    item: Item
-
-
-@attrs.frozen
-class ChangeAgent:
-    """Another agent goes on."""
-
-    epoch: int
-    name: str
-    reason: str
-
-
-@attrs.frozen
-class WantFloor:
-    """It has something to say by itself."""
-
-    reason: str
-    note: Item | None = None
-    """What it is about, for history."""
-
-
-@attrs.frozen
-class WantEnd:
-    """It wants to end the call, once what it says is said."""
-
-    epoch: int
-    reason: str
-
-
-@attrs.frozen
-class ToolNews:
-    """For whoever looks on."""
-
-    id: str
-    name: str
-    state: str
-    detail: str = ""
-
-
-@attrs.frozen
-class ModelFailed:
-    """A model could not go on; another one is tried."""
-
-    epoch: int
-    fault: ModelFault
-    given_up: bool
-
-
-FromAgent = (
-    AgentHere
-    | Token
-    | AnswerEnds
-    | AdmitTool
-    | Record
-    | ChangeAgent
-    | WantFloor
-    | WantEnd
-    | ToolNews
-    | ModelFailed
-)
-
-
-class Agent(Actor[AgentMessage]):
+class Agent(ToolCaller):
     """Thinks for one call."""
 
-    _session: ActorRef[FromAgent]
     _speaker: ActorRef[SpeechDelta | SpeechDone]
 
     def __init__(
@@ -216,28 +94,17 @@ class Agent(Actor[AgentMessage]):
         names: Iterator[int] | None = None,
     ) -> None:
         """`call` and `models` are paths; `names` numbers generations and tasks, over all lives."""
-        super().__init__()
+        super().__init__(team, names if names is not None else count(1))
         self._call = call
         self._model_paths = models
         self._models: tuple[ActorRef[LlmMessage], ...] = ()
-        self._team = team
         self._apology = apology
         self._chain = Chain(max(1, len(models)))
-        self._works: dict[str, Work] = {}
-        """By the generation that is under way for them, or was last."""
         self._turn: Work | None = None
         self._thought: Work | None = None
         self._cut_to = 0
-        self._tasks: dict[str, tuple[Work, Task, bool]] = {}
-        """Tools that run: whose, the task, whether a cut ends it."""
-        # A model may still be at work for an instance that has crashed: no name is used twice.
-        self._names = names if names is not None else count(1)
-        self._background = 0
-        """Tasks that run."""
         self._handed_to = ""
         """Who has the conversation since the last handoff; "" as the session says."""
-        self.stale = 0
-        """Messages about what is over."""
 
     def on_start(self) -> None:
         self._session = self.system.ref(f"{self._call}/session")
@@ -418,7 +285,8 @@ class Agent(Actor[AgentMessage]):
 
     def _failed(self, work: Work, fault: ModelFault) -> None:
         """The next model goes on where this one stopped."""
-        self._works.pop(work.generation, None)
+        if not work.open:  # else its calls are still to be answered, under this name
+            self._works.pop(work.generation, None)
         self._chain.failed(work.model, fault.kind, self.now, fault.retry_after)
         work.tried |= {work.model}
         all_failed = self._chain.pick(self.now, work.tried) is None
@@ -456,120 +324,6 @@ class Agent(Actor[AgentMessage]):
         else:
             self._say(work, f" {self._apology}" if work.all_said else self._apology)
             self._finish(work)
-
-    # -- tools ----------------------------------------------------------------------------
-
-    def _call_tool(self, work: Work, delta: ToolCallDelta) -> None:
-        call = ToolCalled(delta.id, delta.name, delta.arguments, work.turn)
-        work.calls.append(call)
-        work.open[call.id] = call
-        work.called += 1
-        if work.task:
-            self._start_tool(work, call)
-            return
-        generation = delta.generation
-        self.pipe(
-            self._session.ask(AdmitTool(work.epoch, call.id), timeout=math.inf),
-            to=lambda admitted: ToolAdmitted(generation, call, admitted),
-            failed=lambda _error: ToolAdmitted(generation, call, False),
-        )
-
-    @handles
-    def on_admitted(self, message: ToolAdmitted) -> None:
-        work = self._works.get(message.generation)
-        if work is None or message.call.id not in work.open:
-            self.stale += 1
-            return
-        if not message.admitted:
-            return  # the cut is on its way, and answers for it
-        self._record(work, message.call)
-        self._start_tool(work, message.call)
-
-    def _start_tool(self, work: Work, call: ToolCalled) -> None:
-        work.started.add(call.id)
-        self._session.tell(ToolNews(call.id, call.name, "started"))
-        match to_do(self._team, work, call):
-            case Answer(output, failed):
-                self._answer(work, call, output, failed=failed)
-            case Run(tool, arguments):
-                self._run_tool(work, call, tool, arguments)
-            case HandOff(to, reason):
-                work.handoff = (to, reason)
-                self._answer(work, call, json.dumps({"status": "ok", "agent": to}))
-            case EndCall(reason):
-                self._session.tell(WantEnd(work.epoch, reason))
-                self._answer(work, call, '{"status": "ok"}')
-            case Delegate(worker, task):
-                self._delegate(work, call, worker, task)
-
-    def _run_tool(
-        self, work: Work, call: ToolCalled, tool: TeamTool, arguments: Mapping[str, object]
-    ) -> None:
-        async def run() -> str:
-            with trio.fail_after(tool.timeout):
-                return await tool.run(arguments)
-
-        task = self.start_task(
-            run,
-            name=f"tool {call.name}",
-            to=lambda output: ToolOver(call.id, output, False),
-            failed=lambda error: ToolOver(call.id, _why(error, tool.timeout), True),
-        )
-        self._tasks[call.id] = (work, task, tool.cancellable)
-
-    @handles
-    def on_tool_over(self, message: ToolOver) -> None:
-        entry = self._tasks.pop(message.call, None)
-        if entry is None:
-            self.stale += 1
-            return
-        work = entry[0]
-        call = next(call for call in work.calls if call.id == message.call)
-        self._answer(work, call, message.output, failed=message.failed)
-
-    def _answer(self, work: Work, call: ToolCalled, output: str, *, failed: bool = False) -> None:
-        answer = ToolAnswered(call.id, output, failed, call.turn)
-        self._session.tell(ToolNews(call.id, call.name, "failed" if failed else "done"))
-        if work.open.pop(call.id, None) is None:
-            self._record(work, answer)  # its turn is over; it is in history all the same
-            return
-        work.answers[call.id] = answer
-        for ready in work.to_record():
-            self._record(work, ready)
-        self._round_may_be_over(work)
-
-    def _record(self, work: Work, item: Item) -> None:
-        if not work.task:
-            self._session.tell(Record(work.epoch, item))
-
-    def _delegate(self, work: Work, call: ToolCalled, worker: str, task: str) -> None:
-        if self._background >= MOST_DELEGATED:
-            self._answer(work, call, "too many tasks run already", failed=True)
-            return
-        self._background += 1
-        name = f"t{next(self._names)}"
-        self._answer(work, call, task_started(name))
-        known = self._team.workers.get(worker)
-        if known is not None:
-            self.start_task(
-                _within(known, task),
-                name=f"task {name}",
-                to=lambda output: TaskOver(name, output, False),
-                failed=lambda error: TaskOver(name, _why(error, known.timeout), True),
-            )
-            return
-        self._generate(Work([UserSaid(task, work.turn)], worker, turn=work.turn, task=name))
-
-    def _report(self, work: Work, output: str, *, failed: bool) -> None:
-        self._works.pop(work.generation, None)
-        self.on_task_over(TaskOver(work.task, output, failed))
-
-    @handles
-    def on_task_over(self, message: TaskOver) -> None:
-        """What came of background work is told at the next free floor."""
-        self._background -= 1
-        report = TaskReport(message.task, message.output, message.failed)
-        self._session.tell(WantFloor("delegation", task_report(report)))
 
     # -- rounds ---------------------------------------------------------------------------
 
@@ -631,17 +385,3 @@ class Agent(Actor[AgentMessage]):
 
 def _fault(error: Exception) -> ModelFault:
     return ModelFault("model", FaultKind.UNAVAILABLE, type(error).__name__)
-
-
-def _within(worker: Worker, task: str) -> Callable[[], Awaitable[str]]:
-    async def run() -> str:
-        with trio.fail_after(worker.timeout):
-            return await worker.run(task)
-
-    return run
-
-
-def _why(error: Exception, timeout: float) -> str:
-    if isinstance(error, trio.TooSlowError):
-        return f"it took longer than {timeout:g} s"
-    return f"it failed: {error}"

@@ -27,7 +27,7 @@ from transports.leg import Muted
 
 logger = logging.getLogger("troupe.inbound")
 
-RING_SECONDS = 1.0
+RING_SECONDS = 5.0
 """Sound kept for the recogniser to begin with: the pre-roll, and what comes until it is asked."""
 
 JUDGED_BEFORE = 0.5
@@ -271,11 +271,13 @@ class InboundTrack(Actor[InboundMessage]):
 
     @handles
     def on_open(self, message: OpenEars) -> None:
-        ring = self._ring
-        if ring is None or self._heard_to is not None:
+        if self._heard_to is not None:
             return
-        # What the listener has heard already it is not to hear again.
-        self._pour(max(self._sample(message.since), self._poured_to))
+        if self._ring is None:
+            self._heard_to = 0  # no sound has come yet, and all that does is to be heard
+        else:
+            # What the listener has heard already it is not to hear again.
+            self._pour(max(self._sample(message.since), self._poured_to))
         if self._gaps is None:
             self._gaps = self.send_every(GAP, CheckGap())
 

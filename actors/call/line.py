@@ -58,7 +58,12 @@ class CloseLine(Request[None]):
     reason: str
 
 
-LineMessage = TakeOver | TrackHere | WireEvent | Show | CloseLine | Terminated | Wake
+@attrs.frozen
+class SessionHere:
+    """The session runs again, and takes everybody for present."""
+
+
+LineMessage = TakeOver | TrackHere | SessionHere | WireEvent | Show | CloseLine | Terminated | Wake
 
 # -- what it tells the session and the call ---------------------------------------------------
 
@@ -112,6 +117,8 @@ class LineMemory:
     """What a wire shows to take the leg over."""
     attach: Attach | None = None
     """The wire that came last."""
+    lost_at: float | None = None
+    """When it was lost, if it was."""
 
 
 class Line(Actor[LineMessage]):
@@ -138,8 +145,12 @@ class Line(Actor[LineMessage]):
         attach = self._memory.attach
         if attach is not None:  # it crashed; if the wire is no more, that is told now
             self._machine.attached()
-            self._wire = attach.wire
-            self.watch(attach.wire)
+            lost_at = self._memory.lost_at
+            if lost_at is None:
+                self._wire = attach.wire
+                self.watch(attach.wire)
+            else:
+                self._machine.lost(self._machine.wire, lost_at)
             # A track that has just begun, too, says so by itself: it is here in any case.
             track = f"{self._call}/legs/{self._leg}/outbound"
             self._track = self.system.find(track)
@@ -166,12 +177,13 @@ class Line(Actor[LineMessage]):
             self.unwatch(old)
             old.tell(CloseWire("another connection has taken over"))
         attach = message.attach
-        self._wire, self._memory.attach = attach.wire, attach
+        self._wire, self._memory.attach, self._memory.lost_at = attach.wire, attach, None
         self.watch(attach.wire)
         self.wake_at(self._machine.deadline)
         if self._track is not None:
             self._track.tell(NewWire(attach.wire, attach.rate_out, attach.capabilities))
         if resumed:
+            self.on_muted(Muted(False))  # a wire that is muted says so, and this one has not
             self._session.tell(LegBack(self._leg))
         call = self._call.rpartition("/")[2]
         token = Secret(f"{call}.{self._leg}.{self._memory.token.reveal()}")
@@ -189,9 +201,14 @@ class Line(Actor[LineMessage]):
             )
 
     @handles
+    def on_session(self, message: SessionHere) -> None:
+        if self._machine.state is LineState.AWAY:
+            self._session.tell(LegAway(self._leg))
+
+    @handles
     def on_terminated(self, message: Terminated) -> None:
         if message.ref is self._wire and self._machine.lost(self._machine.wire, self.now):
-            self._wire = None
+            self._wire, self._memory.lost_at = None, self.now
             if self._track is not None:
                 self._track.tell(WireGone())
             self._session.tell(LegAway(self._leg))

@@ -198,6 +198,10 @@ class OutboundTrack(Actor[OutboundMessage]):
         """Number of the last clear that was sent; 0 when it has been answered."""
         self._clears = 0
         self._sent_since_clear = 0
+        self._counts = True
+        """It is known how much of what the wire has played is not this track's: `_before`."""
+        self._before = 0
+        """Samples that the wire had played when this track's first was sent."""
         self._others = b""
         self._others_resampler: Resampler | None = None
         self._sent_at = 0.0
@@ -229,7 +233,10 @@ class OutboundTrack(Actor[OutboundMessage]):
                 self._session.tell(TrackLost(self._leg))
             self._playout = playout = held
             self._resampler = None
-        far = FarEnd(message.rate, message.capabilities.reports_played)
+        # What a track that crashed has sent is in the wire's counts until a clear tells how much.
+        self._counts, self._before = message.fresh, 0
+        can_tell = message.fresh or message.capabilities.counts_cleared
+        far = FarEnd(message.rate, message.capabilities.reports_played and can_tell)
         playout.move_to(far, self.now)
         playout.frame = message.capabilities.frame
         playout.send_ahead = message.capabilities.send_ahead
@@ -249,15 +256,18 @@ class OutboundTrack(Actor[OutboundMessage]):
 
     @handles
     def on_played(self, message: Played) -> None:
-        if not self._clear:
-            self._playout.far.report(message.samples, self.now)
+        if self._counts and not self._clear:
+            self._playout.far.report(message.samples - self._before, self.now)
 
     @handles
     def on_cleared(self, message: Cleared) -> None:
         if message.number != self._clear:
             return
         self._clear = 0
-        exact = message.samples if self._capabilities.counts_cleared else None
+        if not self._counts:
+            self._counts, self._before = True, message.samples
+        counts = self._capabilities.counts_cleared
+        exact = message.samples - self._before if counts else None
         self._playout.cleared(exact, self._sent_since_clear, self.now)
         if self._playout.state is PlayState.HELD:
             self._tell_held(exact=True)

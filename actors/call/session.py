@@ -11,20 +11,7 @@ from typing import Any, assert_never
 
 import attrs
 
-from actors.call.agent import (
-    AdmitTool,
-    AgentHere,
-    AgentMessage,
-    AnswerEnds,
-    ChangeAgent,
-    FromAgent,
-    ModelFailed,
-    Record,
-    Token,
-    ToolNews,
-    WantEnd,
-    WantFloor,
-)
+from actors.call.agent import AgentMessage
 from actors.call.bridge import BridgeHere, BridgeMessage, Conference, Member
 from actors.call.inbound import (
     Confer,
@@ -35,7 +22,7 @@ from actors.call.inbound import (
     Silence,
     VoiceHeard,
 )
-from actors.call.line import FromLine, LegAway, LegBack, LegPressed, LegTyped
+from actors.call.line import FromLine, LegAway, LegBack, LegPressed, LegTyped, SessionHere
 from actors.call.listener import EarsFailed, FromListener, Understood
 from actors.call.outbound import (
     Drained,
@@ -48,15 +35,27 @@ from actors.call.outbound import (
 )
 from actors.call.recovery import Leg, Recovered, WhatStands, recover
 from actors.call.showing import Screens
-from actors.call.speaker import (
+from actors.call.speaker import SpeakerMessage, SpeakTo
+from actors.call.told_by_agent import (
+    AdmitTool,
+    AgentHere,
+    AnswerEnds,
+    ChangeAgent,
+    FromAgent,
+    ModelFailed,
+    Record,
+    Token,
+    ToolNews,
+    WantEnd,
+    WantFloor,
+)
+from actors.call.told_by_speaker import (
     FromSpeaker,
     PieceBegins,
     PieceEnds,
     PieceGoesOn,
     PieceSounds,
     SpeakerHere,
-    SpeakerMessage,
-    SpeakTo,
     SpeechEnds,
     VoiceFailed,
 )
@@ -193,6 +192,7 @@ class Session(Actor[SessionMessage]):
             for track in self._legs.values():
                 track.outbound.tell(do.Drop(before))
                 track.inbound.tell(Retell())
+                track.line.tell(SessionHere())
             self._tell_agent(do.CutTurn(before))
             self._tell_speaker(do.CutSpeech(before))
             if last is not None:

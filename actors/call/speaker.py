@@ -14,13 +14,22 @@ import attrs
 
 from actors.call.outbound import Sound, SoundEnds
 from actors.call.speech import Piece, Speech
+from actors.call.told_by_speaker import (
+    FromSpeaker,
+    PieceBegins,
+    PieceEnds,
+    PieceGoesOn,
+    PieceSounds,
+    SpeakerHere,
+    SpeechEnds,
+    VoiceFailed,
+)
 from actors.machines.decisions import CutSpeech, Heard, Utter
 from actors.machines.fallback import Chain, Progress
 from actors.machines.ledger import Span, spans_of
 from actors.machines.speech_text import Segment, SpeechText, SpeechTextConfig
 from models.faults import FaultKind, ModelFault
 from models.tts.protocol import CancelSpeech, SpeechAudio, Synthesize, Synthesized, TtsMessage
-from models.words import Word
 from supervision import Actor, ActorRef, Request, Wake, handles
 
 FIRST_WITHIN = 1.0
@@ -107,74 +116,6 @@ SpeakerMessage = (
     | TryAgain
     | Recall
     | Wake
-)
-
-# -- what it tells the session ------------------------------------------------------------------
-
-
-@attrs.frozen
-class PieceBegins:
-    """This stretch of the text will be spoken next."""
-
-    epoch: int
-    piece: int
-    source: str
-    spans: tuple[Span, ...]
-    filler: bool
-
-
-@attrs.frozen
-class PieceGoesOn:
-    """Another voice speaks the rest of the piece."""
-
-    epoch: int
-    piece: int
-    rest: str
-    spans: tuple[Span, ...]
-
-
-@attrs.frozen
-class PieceSounds:
-    """So many more seconds of it were handed to the tracks."""
-
-    epoch: int
-    piece: int
-    seconds: float
-    words: tuple[Word, ...]
-
-
-@attrs.frozen
-class PieceEnds:
-    """No more sound of the piece comes."""
-
-    epoch: int
-    piece: int
-
-
-@attrs.frozen
-class SpeechEnds:
-    """No more sound of the utterance comes."""
-
-    epoch: int
-
-
-@attrs.frozen
-class VoiceFailed:
-    """A voice could not go on; another one is tried."""
-
-    epoch: int
-    fault: ModelFault
-    given_up: bool
-    """There is no other one."""
-
-
-@attrs.frozen
-class SpeakerHere:
-    """The speaker runs (again): what it was speaking is lost."""
-
-
-FromSpeaker = (
-    PieceBegins | PieceGoesOn | PieceSounds | PieceEnds | SpeechEnds | VoiceFailed | SpeakerHere
 )
 
 

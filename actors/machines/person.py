@@ -67,6 +67,8 @@ class Person:
         for overlap in range(min(len(known), len(now)), 0, -1):
             if known[-overlap:] == now[:overlap]:
                 return " ".join(text.split()[overlap:])
-        if now and now[0] == known[0]:  # the same speech, understood a little differently
-            return " ".join(text.split()[len(known) :])
+        if now and now[0] in known and (start_at < self._known_end or now[0] == known[0]):
+            # The same speech, understood a little differently; what came before it was settled.
+            same = known[::-1].index(now[0]) + 1
+            return " ".join(text.split()[same:])
         return text

@@ -7,6 +7,7 @@ finished is begun afresh.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -42,7 +43,9 @@ def python_with(peer: str, requirement: str) -> Path:
         PeerUnavailable: it is not there, and cannot be installed.
     """
     version = f"py{sys.version_info.major}{sys.version_info.minor}"
-    home = ENVIRONMENTS / f"{requirement.replace('==', '-')}-{version}"
+    # Brackets of extras would need quoting wherever the folder is named.
+    name = re.sub(r"\[.*?\]", "", requirement).replace("==", "-")
+    home = ENVIRONMENTS / f"{name}-{version}"
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = home / "installed.stamp"
     if not stamp.exists():

@@ -3,9 +3,9 @@
     python -I pipecat_load.py '{"sessions": 10, "seconds": 30, ...}'
 
 The scenario is one JSON object (`Scenario`), and so is the result, on the last line of the output:
-`cpu_ms` per session and second, and of it what the people cost who talk, `people_ms`; when measuring
-`begun` and `ended`, seconds of the monotonic clock; of each session the phrases (`said`: when, and
-whether over a reply) and when the agent was `silenced`. What is fair about it: see pipecat.py.
+`cpu_ms` per session and second, and of it what the people cost who talk, `people_ms`; when the
+measurement `begun` and `ended`, seconds of the monotonic clock; of each of the `sessions` the
+phrases, `[when, whether over a reply]`, and when the agent was silenced. How fair: pipecat.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import os
 import sys
 import wave
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, process_time
 from typing import NoReturn
@@ -124,8 +124,7 @@ class Ears(FrameProcessor):  # type: ignore[misc]
 
     async def _transcribe(self) -> None:
         await asyncio.sleep(self._latency)
-        said = TranscriptionFrame("another question", "user", "", finalized=True)
-        await self.push_frame(said)
+        await self.push_frame(TranscriptionFrame("what else", "user", "", finalized=True))
 
 
 class Mind(FrameProcessor):  # type: ignore[misc]
@@ -185,7 +184,7 @@ class Speaker(BaseOutputTransport):  # type: ignore[misc]
 
     def __init__(self, params: TransportParams) -> None:
         super().__init__(params)
-        self._due = 0.0
+        self._due, self._told = 0.0, -math.inf
         self.last = -math.inf
         """When the newest frame came, in seconds of the monotonic clock."""
         self.silenced: list[float] = []
@@ -198,13 +197,13 @@ class Speaker(BaseOutputTransport):  # type: ignore[misc]
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, InterruptionFrame):
-            self.silenced.append(monotonic())
-            self._due = 0.0
+            self._told, self._due = monotonic(), 0.0
+            self.silenced.append(self._told)
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
         self.last = now = monotonic()
         # No answer begins that soon, so it is a straggler of the reply that was interrupted.
-        if self.silenced and now - self.silenced[-1] < 0.3:
+        if now - self._told < 0.3:
             self.silenced[-1] = now
         wait = max(0.0, self._due - now)
         await asyncio.sleep(wait)
@@ -221,24 +220,20 @@ class Person:
     """Seconds after the first person that this one begins."""
     say: Callable[[InputAudioRawFrame], Awaitable[None]]
     speaker: Speaker | None = None
-    """What is heard; nothing is."""
+    """What is listened to; None: nothing."""
     said: list[tuple[float, bool]] = field(default_factory=list)
     """When the first sample of each phrase was said, and whether over a reply."""
     clock: float = math.inf
     """When the sample before the next frame was said."""
-    _first: float = math.inf
+    began: float = math.inf
+    """When the microphone was turned on."""
     _frames: deque[bytes] = field(default_factory=deque)
-
-    def begin(self, at: float) -> None:
-        """Turn the microphone on."""
-        self.clock = at
-        self._first = at + FIRST_PHRASE
 
     def begin_phrase_if_due(self, period: float, sounds: Sequence[bytes]) -> None:
         """Say one, from the next frame on, when the time for it has come."""
         turn = len(self.said)
         # Not a multiple of 20 or 32 ms, so that phrases begin in every phase of the windows.
-        if self.clock == math.inf or self.clock < self._first + turn * (period + 0.0037):
+        if not self.began + FIRST_PHRASE + turn * (period + 0.0037) <= self.clock < math.inf:
             return
         sound = sounds[(self.number + turn) % len(sounds)]
         size = len(SILENCE)
@@ -262,7 +257,8 @@ async def talk(people: Sequence[Person], period: float, sounds: Sequence[bytes])
     while True:
         now = monotonic()
         while waiting and begun + waiting[0].offset <= now:
-            waiting.popleft().begin(now)
+            person = waiting.popleft()
+            person.began = person.clock = now
         for person in people:
             person.begin_phrase_if_due(period, sounds)
             await person.give_due(now)
@@ -334,39 +330,32 @@ async def run(scenario: Scenario) -> dict[str, object]:
     sounds = [read(path) for path in scenario.phrases]
     word = sounds[0][: round(RATE * WORD) * 2]
     alone = [Person(number, 0.0, nobody_listens) for number in range(scenario.sessions)]
-    people_ms, _begun, _ended = await measure(alone, scenario.period, sounds, 0.5, PEOPLE_SECONDS)
+    talking = talk(alone, scenario.period, sounds)
+    people_ms, _, _ = await measure(talking, 0.5, PEOPLE_SECONDS)
     sessions = [Session(scenario, number, word) for number in range(scenario.sessions)]
     for session in sessions:
         await session.start()
     greetings = asyncio.gather(*(session.greet() for session in sessions))
     people = [session.person for session in sessions]
-    cpu_ms, begun, ended = await measure(
-        people, scenario.period, sounds, scenario.warm, scenario.seconds
-    )
+    talking = talk(people, scenario.period, sounds)
+    cpu_ms, begun, ended = await measure(talking, scenario.warm, scenario.seconds)
     await greetings
     for session in sessions:
         await session.stop()
     return {
-        "cpu_ms": cpu_ms,
-        "people_ms": people_ms,
+        "cpu_ms": cpu_ms / len(people),
+        "people_ms": people_ms / len(people),
         "begun": begun,
         "ended": ended,
-        "sessions": [
-            {"said": session.person.said, "silenced": session.speaker.silenced}
-            for session in sessions
-        ],
+        "sessions": [(session.person.said, session.speaker.silenced) for session in sessions],
     }
 
 
 async def measure(
-    people: Sequence[Person],
-    period: float,
-    sounds: Sequence[bytes],
-    warm: float,
-    seconds: float,
+    people: Coroutine[object, object, NoReturn], warm: float, seconds: float
 ) -> tuple[float, float, float]:
-    """Let them talk: milliseconds of processor per person and second, from when, until when."""
-    talking = asyncio.create_task(talk(people, period, sounds))
+    """Let people talk: milliseconds of processor a second, from when, until when."""
+    talking = asyncio.create_task(people)
     await asyncio.sleep(warm)
     gc.collect()
     gc.freeze()
@@ -377,7 +366,7 @@ async def measure(
         talking.result()  # it failed, and this tells how
     talking.cancel()
     await asyncio.wait([talking])
-    return 1000 * cpu / (ended - begun) / len(people), begun, ended
+    return 1000 * cpu / (ended - begun), begun, ended
 
 
 async def nobody_listens(_frame: InputAudioRawFrame) -> None:

@@ -16,14 +16,16 @@ import pytest
 
 import actors.testing
 from actors.config import TroupeConfig
+from actors.machines.fallback import REST
 from actors.machines.profiles import PROFILES, Profile
 from actors.machines.session import Session
 from actors.machines.turn_clock import Stage
 from actors.machines.user_floor import UserState
 from actors.providers import LlmConfig, SttConfig, TtsConfig
 from actors.testing import CallRig
-from models.conversation import Item
+from models.conversation import Item, UserSaid
 from models.faults import FaultKind
+from models.llm.dialogue import Dialogue, demo_script
 from models.scripted import SttTrouble, TtsTrouble
 from tests.docs.markdown import ROOT, table
 from transports.loopback import Loopback
@@ -44,6 +46,13 @@ def _value(cell: str) -> object:
 def _config(name: str) -> object:
     """What `floor.turn.delay` is where nothing is configured."""
     return reduce(getattr, name.split("."), TroupeConfig())
+
+
+def test_the_demo_team_understands_what_the_readme_suggests_to_say() -> None:
+    team = Dialogue(demo_script())
+    for row in table(ROOT / "README.md", "Talk to it"):
+        said = row[0].strip('"')
+        assert team.answer([UserSaid(said, turn=1)]).rule is not None, said
 
 
 # -- voice.md ------------------------------------------------------------------------------
@@ -123,18 +132,15 @@ def test_every_engine_stands_in_the_table() -> None:
     known = {
         (capability, name)
         for capability, config in (("stt", SttConfig), ("tts", TtsConfig), ("llm", LlmConfig))
-        for name in get_args(attrs.fields_dict(config)["use"].type or _use(config))
+        for name in get_args(inspect.get_annotations(config, eval_str=True)["use"])
     }
     assert {pair for pair in named if pair[0] in ("stt", "tts", "llm")} == known
 
 
-def _use(config: type) -> object:
-    return inspect.get_annotations(config, eval_str=True)["use"]
-
-
 def test_every_kind_of_fault_stands_in_the_table() -> None:
-    named = [_code(row[0])[0] for row in table(MODELS, "Faults")]
-    assert named == [kind.name for kind in FaultKind]
+    rows = table(MODELS, "Faults")
+    named = {_code(row[0])[0]: float(row[2].partition(",")[0]) for row in rows}
+    assert named == {kind.name: REST[kind] for kind in FaultKind}
 
 
 # -- call-testing.md -----------------------------------------------------------------------

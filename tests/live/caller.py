@@ -91,7 +91,7 @@ class Caller:
         with trio.move_on_after(within) as scope:
             while not condition():  # noqa: ASYNC110, what it looks at has no event
                 await trio.sleep(TICK / 2)
-        assert not scope.cancelled_caught, f"never: {why}; shown {self.shown[-12:]}"
+        assert not scope.cancelled_caught, f"never: {why}; {self._story()}"
 
     async def wait_shown(self, what: str, within: float = WITHIN, **fields: Any) -> Shown:
         """The first of that kind with these fields; may have been shown already."""
@@ -115,6 +115,10 @@ class Caller:
             if shown.what == what
             and all(shown.fields.get(name) == value for name, value in fields.items())
         ]
+
+    def last_speech(self) -> str:
+        """What the agent last was about to say."""
+        return "".join(str(shown.fields["text"]) for shown in self.all_shown("speech")[-1:])
 
     def audible_until(self) -> float:
         self.ears.played(trio.current_time())
@@ -141,6 +145,16 @@ class Caller:
         samples = np.frombuffer(bytes(pcm), "<i2").astype(np.float64) / 32768
         total = max(1.0, (end - start) * self.rate)
         return float(np.sqrt(np.sum(samples**2) / total))
+
+    def _story(self) -> str:
+        """What was shown lately, for a test that fails."""
+        told = [
+            f"{shown.at:.2f} {shown.what} "
+            + str({k: v for k, v in shown.fields.items() if k not in ("type", "what", "leg")})
+            for shown in self.shown
+            if shown.what != "spoken"
+        ]
+        return "\n".join(["shown:", *told[-25:]])
 
     # -- inside -------------------------------------------------------------------------------
 

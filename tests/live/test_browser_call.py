@@ -20,7 +20,7 @@ from tests.transports.browser import open_browser, open_page, snapshot, wait_for
 RATE = 44100
 """Of Chromium's false microphone: other rates it converts, and badly."""
 QUESTION, STOP = "tell me about the hotel", "wait a moment"
-SCRIPT: Sequence[float | str] = (5.5, QUESTION, 4.5, STOP, 3.0)
+SCRIPT: Sequence[float | str] = (5.5, QUESTION, 3.5, STOP, 1.0)
 VOICE = 16000
 """Hz; speakers say it at this rate, and it is converted once, so that both make the same sound."""
 
@@ -89,7 +89,7 @@ def test_a_spoken_conversation_with_an_interruption(
         assert greeting > 0
 
         until(page, f"it.items.some((item) => item.text === '{QUESTION}' && item.final)")
-        until(page, f"it.speaker.played > {greeting} + 2 * it.speaker.rate")
+        until(page, f"it.speaker.played > {greeting} + it.speaker.rate")
 
         until(page, "it.items.some((item) => item.interrupted)")
         until(page, f"it.items.some((item) => item.text === '{STOP}' && item.final)")
@@ -120,7 +120,7 @@ def test_a_spoken_conversation_with_an_interruption(
         assert final["played"] + final["dropped"] == final["received"]
         turns = snapshot(page)["turns"]
         assert turns[-1]["barge_in_ms"] is not None
-        assert 0 < turns[-1]["barge_in_ms"] < 250
+        assert 0 < turns[-1]["barge_in_ms"] < 500
         for turn in turns:
             assert abs(sum(turn["parts_ms"].values()) - turn["total_ms"]) < 1.0
             assert min(turn["parts_ms"].values()) >= 0.0
@@ -142,7 +142,7 @@ def test_what_is_written_is_answered_aloud_and_a_dropped_line_goes_on(
         page.press("#text", "Enter")
         until(page, "it.items.filter((item) => item.kind === 'agent').length === 2")
         played = snapshot(page)["speaker"]["played"]
-        until(page, f"it.speaker.played > {played} + 2 * it.speaker.rate")
+        until(page, f"it.speaker.played > {played} + it.speaker.rate")
 
         page.click("#drop")
         wait_for(page, "it.state === 'away'")

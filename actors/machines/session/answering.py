@@ -100,6 +100,7 @@ class Answering(AgentFloor):
 
     def _answer(self, at: float) -> None:
         """All turns that ended are answered together."""
+        self._last_filler = -inf  # whoever has spoken since waits anew
         self._commit_turns(at)
         self._answer_by = inf
         self._goodbye = None
@@ -141,6 +142,7 @@ class Answering(AgentFloor):
             self.epoch, self.turn, self.agent, at, protected, clock, set(self.people)
         )
         self.utterance = utterance
+        self._goodbye_by = inf
         self.barge.begin()
         self.barge.hold_max = self._hold_max()
         self._out.append(do.Begin(self.epoch))

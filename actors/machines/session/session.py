@@ -133,9 +133,9 @@ class Session(Hearing):
         if self._suspended_at < inf:
             return min(times)
         times += [p.turn.deadline for p in self.people.values() if not p.away]
-        if self.utterance is None:
+        if self.utterance is None and self._closing is None:
             times.append(self._answer_by)
-        else:
+        elif self.utterance is not None:
             if not self.utterance.protected:
                 times.append(self.barge.deadline)
             times.append(self._filler_at(self.utterance))
@@ -167,7 +167,10 @@ class Session(Hearing):
         if at >= utterance.rejoin_by:
             self._rejoin(utterance)
         elif at >= self._goodbye_by and self._goodbye is not None and not utterance.held:
-            self._finish(self._goodbye, at)
+            if self._ended_turns:  # somebody has said something meanwhile
+                self._cut(utterance, at)
+            else:
+                self._finish(self._goodbye, at)
         elif at >= self._give_up_at(utterance):
             self._give_up(utterance, at)
         elif at >= self._filler_at(utterance):

@@ -42,6 +42,7 @@ from models.scripted import (
     TtsTrouble,
 )
 from supervision import Refused
+from supervision.events import DeadLetterReason
 from supervision.testing import Simulation, SystemUnderTest, simulate
 from tests.actors.call.scenarios import FRAGILE, WORD, crash
 from tests.actors.call.simulation_checks import (
@@ -338,6 +339,8 @@ class World:
                 return
             self.note(f"{who} crashes")
             self.run.faults.append(Fault(self.system.now, who))
+            if who == "session":
+                self.run.note_open_turns(self.system)
             crash(self.system, self.rig, self.person, who)
 
     async def lose_lines(self) -> None:
@@ -386,6 +389,7 @@ class World:
         for model in ("llm", "stt", "tts"):
             system.expect_crash(f"/models/{model}", "ScriptedCrash")
         system.expect_dead_letters("/loopbackwire*")
+        system.expect_dead_letters("/calls/*")  # when the call ends: `_check_nothing_is_left`
         options: dict[str, Any] = {"latency": traits.latency}
         if not traits.page:
             telephone = WireCapabilities(False, False, True, True, send_ahead=0.2)
@@ -464,6 +468,10 @@ class World:
         """Nothing below /calls, and no model works for anybody."""
         await trio.sleep(3.0)
         run, system = self.run, self.system
+        for letter in system._letters:
+            late = letter.at >= run.ended_at or letter.reason is DeadLetterReason.STALE
+            if letter.path.startswith("/calls/") and not late:
+                run.fail(f"dead letter: {letter.message_type} to {letter.path}")
         left = [path for path in system._node.cells if path.startswith("/calls/")]
         if left or await self.rig.exchange.ask(OpenCalls()):
             run.fail(f"left after the end: {left}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import attrs
 import trio
 
@@ -24,7 +26,7 @@ async def test_no_more_is_asked_of_a_voice_than_may_wait(system: SystemUnderTest
         played = person.played() / person.rate_out
         words = system.state("/models/tts").statistics
         assert words is not None
-        spoken = 0.3 * words["words"]  # type: ignore[index]
+        spoken = 0.3 * words["words"]
         waiting.append(spoken - played)
     # A sentence or two beyond the limit: what was asked for is finished.
     assert max(waiting) < 10.0 + 3 * 2.4
@@ -43,5 +45,5 @@ async def test_a_pause_for_breath_is_not_heard(system: SystemUnderTest) -> None:
     person = await rig.call()
     await trio.sleep(100.0)
     pieces = [attrs.astuple(piece)[:2] for piece in person.heard()]
-    gaps = [b[0] - a[1] for a, b in zip(pieces, pieces[1:], strict=False)]
+    gaps = [b[0] - a[1] for a, b in pairwise(pieces)]
     assert max(gaps) < 0.001

@@ -31,7 +31,7 @@ from transports.leg import Clear, ShowSaid, WireCapabilities
 @pytest.mark.parametrize("where", ["thinking", "first frame", "last frame", "tool gap"])
 def test_after_a_cut_the_next_reply_is_audible(seed: int, where: str) -> None:
     """Row 2."""
-    replies: Sequence[Reply | str] = {
+    replies: dict[str, Sequence[Reply | str]] = {
         "thinking": [speak("Hello.", first=1.0), "Here I am again."],
         "first frame": [COUNT, "Here I am again."],
         "last frame": ["one two three", "Here I am again."],
@@ -39,11 +39,11 @@ def test_after_a_cut_the_next_reply_is_audible(seed: int, where: str) -> None:
             Reply(Say("Let me look. "), CallTool("look")),
             "Here I am again.",
         ],
-    }[where]
+    }
     begin = {"thinking": 0.2, "first frame": 0.05, "last frame": 0.85, "tool gap": 1.4}[where]
 
     async def scenario(system: SystemUnderTest) -> None:
-        rig = await CallRig.open(system, replies, team=slow_team(5.0))
+        rig = await CallRig.open(system, replies[where], team=slow_team(5.0))
         person = await rig.call()
         await trio.sleep(begin + (seed % 10) * 0.02)
         person.speak(say("hold on a moment please"))

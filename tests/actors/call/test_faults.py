@@ -12,8 +12,8 @@ from models.llm.scripted import Reply, speak
 from supervision.testing import SystemUnderTest
 from tests.actors.call.scenarios import (
     COUNT,
-    HARMLESS,
     FEW_SEEDS,
+    HARMLESS,
     check_history_is_what_was_heard,
     crash,
     run,

@@ -1,4 +1,4 @@
-"""Several people in one call: each hears the others and the agent, and any of them may interrupt."""
+"""Several people in one call: each hears the others and the agent, and any may interrupt."""
 
 from __future__ import annotations
 
