@@ -2,9 +2,9 @@
 
 Real speech (bench/phrases: flite's voice rms, trimmed to the first sound) over replies of 10 s, the
 real voice detector, the balanced and the eager profile. Silence is when the far end is told to drop
-what it has; it is sent 20 ms ahead. The latency
-of the turns, in its parts, is told too. The scenario is in calls.py. With `--peers` Pipecat goes
-through the same, with its default settings and with its quickest (peers/pipecat.py).
+what it has; it is sent 20 ms ahead. The latency of the turns, in its parts, is told too. The
+scenario is in calls.py. With `--peers` Pipecat goes through the same, with its default settings and
+with its quickest (peers/pipecat.py).
 """
 
 from __future__ import annotations
