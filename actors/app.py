@@ -68,12 +68,13 @@ def call_plan(config: TroupeConfig, models: Providers) -> CallPlan:
         models.recognisers,
         models.voices,
         models.models,
-        config.floor,
-        SpeechTextConfig(language=config.speech.language),
-        phrases(script) if config.speech.expect_script else (),
-        config.speech.language,
-        config.speech.voice,
-        CALLS,
+        floor=config.floor,
+        text=SpeechTextConfig(language=config.speech.language),
+        phrases=phrases(script) if config.speech.expect_script else (),
+        language=config.speech.language,
+        voice=config.speech.voice,
+        turn=models.turn,
+        calls=CALLS,
     )
 
 

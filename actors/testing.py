@@ -117,7 +117,7 @@ class CallRig:
             ("/models/stt",),
             tuple(voices),
             tuple(models),
-            floor or FloorConfig(),
+            floor=floor or FloorConfig(),
             turn="/models/turn" if judge is not None else "",
         )
         await system.start_child(ChildSpec("calls", DynamicSupervisor))

@@ -40,5 +40,10 @@ class ModelFault:
     retry_after: float = 0.0
     """Seconds to leave it alone; 0 if it did not say."""
 
+    @classmethod
+    def of_ask(cls, provider: str, error: Exception) -> ModelFault:
+        """An ask of the provider at that path came to nothing: it crashed, or is gone."""
+        return cls(provider, FaultKind.UNAVAILABLE, type(error).__name__)
+
     def __str__(self) -> str:
         return f"{self.provider}: {self.kind.value}" + (f" ({self.detail})" if self.detail else "")

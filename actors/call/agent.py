@@ -218,12 +218,12 @@ class Agent(ToolCaller):
         if profile.instructions:
             context.insert(0, Instruction(profile.instructions))
         offered = self._team.offered(work.agent) if work.called < self._team.most_calls else ()
-        generation = work.generation
+        generation, provider = work.generation, self._models[index].path
         request = Generate(generation, tuple(context), self.ref, offered, work.agent)
         self.pipe(
             self._models[index].ask(request, timeout=math.inf),
             to=lambda outcome: GenerationOver(generation, outcome),
-            failed=lambda error: GenerationOver(generation, _fault(error)),
+            failed=lambda error: GenerationOver(generation, ModelFault.of_ask(provider, error)),
         )
         work.progress.stop()
         work.progress.asked(self.now)
@@ -381,7 +381,3 @@ class Agent(ToolCaller):
                 work.generating = False
                 self._failed(work, ModelFault(model.path, FaultKind.TIMEOUT, "no text in time"))
         self._arm()
-
-
-def _fault(error: Exception) -> ModelFault:
-    return ModelFault("model", FaultKind.UNAVAILABLE, type(error).__name__)

@@ -171,6 +171,8 @@ class InboundTrack(Actor[InboundMessage]):
         """The next sample the listener is to hear; None while the ears are closed."""
         self._poured_to = 0
         """The next sample that the listener has not heard."""
+        self._after_gap = 0
+        """The first sample after the last gap: of those before it the times are not known."""
         self._last_frame_at = 0.0
         self._muted = False
         self._gaps: Timer | None = None
@@ -204,7 +206,7 @@ class InboundTrack(Actor[InboundMessage]):
         assert ring is not None
         start = ring.end
         ring.append(pcm)
-        self._keep_time(ring.end)
+        self._keep_time(start, ring.end)
         if self._heard_to is not None:
             self._listener.tell(Hear(pcm, self._rate, self._time(start)))
             self._heard_to = self._poured_to = ring.end
@@ -224,7 +226,7 @@ class InboundTrack(Actor[InboundMessage]):
         self._window_bytes = 2 * self._vad_leg.window
         self._partial.clear()
         self._anchor = inf
-        self._poured_to = 0
+        self._poured_to = self._after_gap = 0
         if self._heard_to is not None:
             self._heard_to = 0
 
@@ -248,11 +250,13 @@ class InboundTrack(Actor[InboundMessage]):
 
     # -- time -----------------------------------------------------------------------------
 
-    def _keep_time(self, end: int) -> None:
+    def _keep_time(self, start: int, end: int) -> None:
         now = self.now
         self._last_frame_at = now
         anchor = now - end / self._rate
         # The frame with the least delay tells best; one that is far too late ends a gap.
+        if anchor > self._anchor + REANCHOR:
+            self._after_gap = start
         if anchor < self._anchor or anchor > self._anchor + REANCHOR:
             self._anchor = anchor
 
@@ -295,7 +299,8 @@ class InboundTrack(Actor[InboundMessage]):
     def on_listener(self, message: ListenerHere) -> None:
         """The listener runs (again): it has missed what it was in the middle of."""
         if self._heard_to is not None:
-            self._pour(self._sample(max(self.now - RING_SECONDS, message.told_until)))
+            since = self._sample(max(self.now - RING_SECONDS, message.told_until))
+            self._pour(max(since, self._after_gap))
 
     @handles
     def on_close(self, message: CloseEars) -> None:

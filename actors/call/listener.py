@@ -14,7 +14,7 @@ import attrs
 
 from actors.machines.decisions import AskWords
 from actors.machines.fallback import Chain
-from models.faults import FaultKind, ModelFault
+from models.faults import ModelFault
 from models.stt.protocol import (
     Audio,
     CloseStream,
@@ -211,12 +211,12 @@ class Listener(Actor[ListenerMessage]):
         self._stt = self._recognisers[index]
         self._sent = 0
         self._places.clear()
-        stream = self._stream
+        stream, provider = self._stream, self._stt.path
         request = OpenStream(stream, self._rate, self.ref, self._language, self._phrases)
         self.pipe(
             self._stt.ask(request, timeout=math.inf),
             to=lambda outcome: StreamOver(stream, outcome),
-            failed=lambda error: StreamOver(stream, _fault(stream, error)),
+            failed=lambda error: StreamOver(stream, ModelFault.of_ask(provider, error)),
         )
         for message in self._ring:
             if message.start_at + len(message.pcm) / (2 * message.rate) > self._memory.told_until:
@@ -289,7 +289,3 @@ class Listener(Actor[ListenerMessage]):
         ring = self._ring
         while ring and ring[0].start_at + len(ring[0].pcm) / (2 * ring[0].rate) <= until:
             self._ring_samples -= len(ring.popleft().pcm) // 2
-
-
-def _fault(stream: str, error: Exception) -> ModelFault:
-    return ModelFault(stream, FaultKind.UNAVAILABLE, type(error).__name__)

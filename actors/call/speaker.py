@@ -287,14 +287,14 @@ class Speaker(Actor[SpeakerMessage]):
     def _ask(self, utterance: Speech, piece: Piece, voice: int) -> None:
         piece.voice, piece.take = voice, utterance.takes
         name = self._name(utterance, piece.take)
-        number = piece.number
+        number, provider = piece.number, self._voices[voice].path
         request = Synthesize(
             name, number, piece.text, self.ref, self._voice, self._language, last=False
         )
         self.pipe(
             self._voices[voice].ask(request, timeout=math.inf),
             to=lambda outcome: PieceOver(name, number, outcome),
-            failed=lambda error: PieceOver(name, number, _fault(error)),
+            failed=lambda error: PieceOver(name, number, ModelFault.of_ask(provider, error)),
         )
         self._progress.asked(self.now)
 
@@ -447,7 +447,3 @@ class Speaker(Actor[SpeakerMessage]):
                 return
             self._progress.stop()
         self._arm()
-
-
-def _fault(error: Exception) -> ModelFault:
-    return ModelFault("voice", FaultKind.UNAVAILABLE, type(error).__name__)

@@ -37,15 +37,15 @@ class CallPlan:
     recognisers: tuple[str, ...]
     voices: tuple[str, ...]
     models: tuple[str, ...]
-    floor: FloorConfig = attrs.field(factory=FloorConfig)
-    text: SpeechTextConfig = attrs.field(factory=SpeechTextConfig)
-    phrases: tuple[str, ...] = ()
+    floor: FloorConfig = attrs.field(factory=FloorConfig, kw_only=True)
+    text: SpeechTextConfig = attrs.field(factory=SpeechTextConfig, kw_only=True)
+    phrases: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     """What people are likely to say, for recognisers that listen for it."""
-    language: str = "en"
-    voice: str = ""
-    turn: str = ""
+    language: str = attrs.field(default="en", kw_only=True)
+    voice: str = attrs.field(default="", kw_only=True)
+    turn: str = attrs.field(default="", kw_only=True)
     """The end-of-turn model's path; "" is none."""
-    calls: str = "/calls"
+    calls: str = attrs.field(default="/calls", kw_only=True)
     """Where the calls live."""
 
 

