@@ -10,7 +10,7 @@ import secrets
 
 import attrs
 
-from actors.call.outbound import NewWire, OutboundMessage, TrackHere, WireGone
+from actors.call.outbound import NewWire, OutboundMessage, TrackHere, TrackLost, WireGone
 from actors.machines.line import Line as Machine
 from actors.machines.line import LineState
 from models.audio import Frame
@@ -124,7 +124,7 @@ class LineMemory:
 class Line(Actor[LineMessage]):
     """Holds one leg's wire."""
 
-    _session: ActorRef[FromLine]
+    _session: ActorRef[FromLine | TrackLost]
     _owner: ActorRef[LegGone]
 
     def __init__(self, leg: str, call: str, away_max: float, memory: LineMemory) -> None:
@@ -168,11 +168,12 @@ class Line(Actor[LineMessage]):
     @handles
     def on_take_over(self, message: TakeOver) -> Attached:
         resumed = self._machine.state is not LineState.WAITING
+        if self._machine.state is LineState.GONE:
+            raise Refuse("the leg is gone: it was waited for too long, or has hung up")
         if resumed and Secret(message.token or "none") != self._memory.token:
             raise Refuse("the token is not the one of this leg")
         old = self._wire
-        if self._machine.attached() is None:
-            raise Refuse("the leg is gone")
+        self._machine.attached()
         if old is not None:
             self.unwatch(old)
             old.tell(CloseWire("another connection has taken over"))
@@ -199,6 +200,9 @@ class Line(Actor[LineMessage]):
             message.track.tell(
                 NewWire(self._wire, attach.rate_out, attach.capabilities, fresh=False)
             )
+        elif attach is not None:
+            # It comes after one that has crashed, and cannot tell by any wire that it does.
+            self._session.tell(TrackLost(self._leg))
 
     @handles
     def on_session(self, message: SessionHere) -> None:

@@ -188,6 +188,7 @@ class Session(Actor[SessionMessage]):
         for leg in standing.legs:
             self._perform(self._join(machine, leg, self.now))
         if not standing.first:
+            self._seen |= {SpeakerHere, AgentHere}  # whoever says so now has crashed too
             before = standing.epoch
             for track in self._legs.values():
                 track.outbound.tell(do.Drop(before))

@@ -163,7 +163,15 @@ def _unknowable(run: Run, at: float) -> str:
     for fault in run.faults:
         if fault.what == "drop" and fault.at - 2 * run.latency - REPORT <= at <= fault.at + way:
             return "what a far end plays when its line is lost cannot be told"
-        both = any(o.what == "session" and abs(o.at - fault.at) < 1.0 for o in run.faults)
+        both = any(
+            other.what == "session"
+            and (
+                abs(other.at - fault.at) < 1.0
+                or _is_away(run, fault.at, fault.at)
+                and _is_away(run, other.at, other.at)
+            )
+            for other in run.faults
+        )
         if fault.what == "outbound" and both and at <= fault.at + way + run.latency:
             return "both who knew the position crashed"
         # The position that a crashed track reported last is all that is known (design, 6).
