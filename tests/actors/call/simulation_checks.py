@@ -53,6 +53,9 @@ LATE = 0.02
 SAMPLE_ROUNDING = 0.1
 """Seconds: a moment is looked at so much later, at most."""
 
+VOICE_WITHIN = 1.3
+"""Seconds until another voice is tried, and speaks (spec 6)."""
+
 FIRST_WITHIN, NEXT_WITHIN = 3.0, 5.0
 """V7: seconds to the first sound after a turn, and from one to the next while waiting."""
 
@@ -167,12 +170,11 @@ def _unknowable(run: Run, at: float) -> str:
             other.what == "session"
             and (
                 abs(other.at - fault.at) < 1.0
-                or _is_away(run, fault.at, fault.at)
-                and _is_away(run, other.at, other.at)
+                or (_is_away(run, fault.at, fault.at) and _is_away(run, other.at, other.at))
             )
             for other in run.faults
         )
-        if fault.what == "outbound" and both and at <= fault.at + way + run.latency:
+        if fault.what in ("outbound", "speaker") and both and at <= fault.at + way + run.latency:
             return "both who knew the position crashed"
         # The position that a crashed track reported last is all that is known (design, 6).
         if (
@@ -335,6 +337,8 @@ def _check_somebody_answers(run: Run) -> None:
     sounds = _audible(run)
     mine = [(s.start, s.end) for s in run.sentences]
     slack = SEND_AHEAD[run.page] + 2 * run.latency + BUFFER + SAMPLE_ROUNDING
+    if run.traits.tts_faults:
+        slack += VOICE_WITHIN  # a voice may be silent for so long, also in a filler
     for moment in run.moments:
         if not moment.owes:
             continue
