@@ -112,6 +112,11 @@ class Agent(ToolCaller):
         self._models = tuple(map(self.system.ref, self._model_paths))
         self._session.tell(AgentHere())
 
+    def on_stop(self) -> None:
+        for work in self._works.values():
+            if work.generating:
+                self._models[work.model].tell(CancelGeneration(work.generation))
+
     def __repr__(self) -> str:
         doing = f"answering {self._turn.epoch}" if self._turn is not None else "idle"
         return f"<Agent: {doing}, {len(self._tasks)} tools run>"
@@ -171,6 +176,7 @@ class Agent(ToolCaller):
             self._turn = None
             self._stop(work)
             self._arm()
+        self._end_thought()  # whatever it was founded on, this turn was part of it
 
     def _end_thought(self) -> None:
         work, self._thought = self._thought, None
@@ -179,6 +185,7 @@ class Agent(ToolCaller):
 
     def _stop(self, work: Work) -> None:
         """Everything about it ends; every call it made has an answer."""
+        work.over = True
         if work.generating:
             self._models[work.model].tell(CancelGeneration(work.generation))
         self._works.pop(work.generation, None)
@@ -300,6 +307,8 @@ class Agent(ToolCaller):
                 self._next_round(work)
             return
         if work.said and not work.task:
+            if not work.said[-1].isspace():
+                self._say(work, " ")  # the next one begins with a word of its own
             work.context += [AgentSaid(work.said, work.turn, work.agent), Instruction(GO_ON)]
         work.said = ""
         if all_failed and not given_up:

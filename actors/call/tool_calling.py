@@ -130,6 +130,8 @@ class ToolCaller(Actor[Any]):
         self, work: Work, call: ToolCalled, tool: TeamTool, arguments: Mapping[str, object]
     ) -> None:
         async def run() -> str:
+            if work.over:  # the cut came between the session's yes and this first step
+                raise _CutBefore
             with trio.fail_after(tool.timeout):
                 return await tool.run(arguments)
 
@@ -204,7 +206,13 @@ def _within(worker: Worker, task: str) -> Callable[[], Awaitable[str]]:
     return run
 
 
+class _CutBefore(Exception):
+    """The turn was cut before the tool had begun."""
+
+
 def _why(error: Exception, timeout: float) -> str:
+    if isinstance(error, _CutBefore):
+        return "cancelled"
     if isinstance(error, trio.TooSlowError):
         return f"it took longer than {timeout:g} s"
     return f"it failed: {error}"

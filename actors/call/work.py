@@ -54,6 +54,8 @@ class Work:
     """Since the model was last asked, in its order."""
     called: int = 0
     generating: bool = False
+    over: bool = False
+    """It was cut: nothing of it may begin any more."""
     handoff: tuple[str, str] | None = None
     """To whom, and why: it is applied once all calls are answered."""
     told_token: bool = False

@@ -81,8 +81,9 @@ class AgentFloor:
     def _resume(self, utterance: Utterance) -> None:
         utterance.held = False
         position = utterance.ledger.resume_at(self._position(utterance))
-        self._out.append(do.Resume(utterance.epoch, position))
+        # In this order: going on ramps in by itself, slower than a duck ends.
         self._out.append(do.Duck(False))
+        self._out.append(do.Resume(utterance.epoch, position))
 
     def _present(self) -> set[str]:
         return {leg for leg, person in self.people.items() if not person.away}
