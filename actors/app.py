@@ -6,6 +6,7 @@ for a small protocol and is handed what fits. The tree of a running node can be 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -15,23 +16,23 @@ from actors.call.tree import CallPlan
 from actors.config import TroupeConfig
 from actors.demo import script_of, team_of
 from actors.machines.speech_text import SpeechTextConfig
-from actors.providers import Providers, providers
-from models.llm.dialogue import phrases
+from actors.providers import PATIENT, Providers, providers
+from models.llm.dialogue import ScriptError, phrases
+from models.local import EngineMissing
 from supervision import Actor, ChildSpec, DynamicSupervisor
-from supervision.resilience import Backoff
 from supervision.secret import Secret
 from transports.connection import Connection
 from transports.pcm.config import PcmConfig
 from transports.server.config import ServerConfig
 from transports.server.head import Head
+from transports.server.listener import tls_context
 from transports.server.tree import Server, pcm_wires
+
+logger = logging.getLogger("troupe.node")
 
 CALLS = "/calls"
 EXCHANGE = "/exchange"
 SERVER = "/server"
-
-PATIENT = Backoff(base=0.1, maximum=10.0)
-"""Whoever keeps failing is restarted, but not in a hurry: no fault of one ends the node."""
 
 
 def compose(config: TroupeConfig) -> Sequence[ChildSpec[Any]]:
@@ -44,11 +45,16 @@ def compose(config: TroupeConfig) -> Sequence[ChildSpec[Any]]:
         EngineMissing: the package of an engine that is named is not installed.
         ScriptError: the dialogue script cannot be used.
     """
+    warn_of_open_door(config.server)
     models = providers(config.models)
     plan = call_plan(config, models)
     return [
         models.spec,
-        ChildSpec(CALLS.strip("/"), DynamicSupervisor, backoff=PATIENT),
+        ChildSpec(
+            CALLS.strip("/"),
+            partial(DynamicSupervisor, max_children=config.calls.max_calls),
+            backoff=PATIENT,
+        ),
         ChildSpec(EXCHANGE.strip("/"), partial(Exchange, plan, config.calls), backoff=PATIENT),
         ChildSpec(
             SERVER.strip("/"),
@@ -57,6 +63,34 @@ def compose(config: TroupeConfig) -> Sequence[ChildSpec[Any]]:
             backoff=PATIENT,
         ),
     ]
+
+
+class Unusable(Exception):
+    """The configuration names something that is not there, or cannot be used."""
+
+
+def check(config: TroupeConfig) -> None:
+    """Look at what the configuration names outside itself: scripts, packages, certificates.
+
+    Raises:
+        Unusable: one of them cannot be used; says which, and why.
+    """
+    try:
+        script_of(config.models.llm.dialogue.script)
+        providers(config.models)
+        tls_context(config.server)
+    except (ScriptError, EngineMissing, OSError) as error:
+        raise Unusable(str(error)) from error
+
+
+def warn_of_open_door(config: ServerConfig) -> None:
+    """Say what a server that is reached from elsewhere, but lets nobody in, is missing."""
+    if config.host not in ("127.0.0.1", "::1", "localhost") and not config.tokens:
+        logger.warning(
+            "the server listens on %s but has no tokens, so nobody from another machine can come "
+            "in; give it `server.tokens`",
+            config.host,
+        )
 
 
 def call_plan(config: TroupeConfig, models: Providers) -> CallPlan:

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import click
 
+from actors.app import Unusable, check
 from actors.config import ConfigError, TroupeConfig, load_config
 from actors.run import ExitCode, run
 from actors.stack import NoAnswer, ask_watchdog, told
@@ -55,7 +56,7 @@ def main() -> None:
 @main.command("run", help=RUN_HELP)
 @CONFIG
 def run_command(config_path: str) -> NoReturn:
-    sys.exit(run(_config(config_path)))
+    sys.exit(run(_usable(config_path)))
 
 
 @main.command("check")
@@ -65,7 +66,7 @@ def check_command(config_path: str) -> None:
 
     Exits with 0 if it can, and with 2 if not.
     """
-    _config(config_path)
+    _usable(config_path)
     click.echo("ok")
 
 
@@ -130,6 +131,17 @@ def stack_command(socket_path: str | None, as_json: bool, config_path: str) -> N
     except NoAnswer as error:
         raise click.ClickException(str(error)) from None
     click.echo(json.dumps(answer, indent=2) if as_json else told(answer))
+
+
+def _usable(path: str) -> TroupeConfig:
+    """The configuration, if all that it names can be used too."""
+    config = _config(path)
+    try:
+        check(config)
+    except Unusable as error:
+        click.echo(f"{path}: {error}", err=True)
+        sys.exit(ExitCode.UNUSABLE)
+    return config
 
 
 def _config(path: str) -> TroupeConfig:

@@ -31,7 +31,7 @@ FRONT = "front"
 """The child that is asked, of engines that are more than one actor."""
 
 PATIENT = Backoff(base=0.1, maximum=10.0)
-"""A provider that keeps failing is not restarted in a hurry, and never ends the node."""
+"""Who keeps failing is not restarted in a hurry, and never ends the node."""
 
 
 def _configured(capability: Any) -> None:
@@ -39,7 +39,8 @@ def _configured(capability: Any) -> None:
     names = (capability.use, *capability.fallback)
     for name in names:
         if getattr(capability, name) is None:
-            raise ValueError(f"{name!r} is used, so it needs a section of its own, with its key")
+            problem = f"engine {name!r} is used, so it needs a section of its own, with its key"
+            raise ValueError(problem)
     if len(set(names)) < len(names):
         raise ValueError("an engine that is used need not be its own fallback")
 

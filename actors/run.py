@@ -205,7 +205,9 @@ class NodeProcess:
         os.write(2, f"troupe: {reason}\n{details}".encode(errors="backslashreplace"))
         if self._system is not None:
             directory = self._config.supervision.crash_dir
-            write_crash_dump(directory, self._system, f"{reason}\n{details}".rstrip())
+            # Without what messages said: people's words are not for the disk.
+            text = f"{reason}\n{details}".rstrip()
+            write_crash_dump(directory, self._system, text, bodies=False)
 
     def _say_what_hangs(self) -> None:
         """For the last deadline's thread; the loop may be running, hanging or gone."""

@@ -84,6 +84,8 @@ REPLY_WORDS = 34
 """At 0.3 s a word: 10 s."""
 WARM = 8.0
 """Seconds before anything is measured: everybody has been greeted, everybody speaks once."""
+SETTLE = 1.0
+"""Seconds after the collection before the load, which holds everybody up for a tenth of one."""
 STT_LATENCY = 0.15
 
 
@@ -281,6 +283,7 @@ async def _load(sessions: int, seconds: float, profile: str, text_load: int, sho
             await trio.sleep(WARM)
             gc.collect()
             gc.freeze()
+            await trio.sleep(SETTLE)
             begun, cpu = trio.current_time(), process_time()
             await trio.sleep(seconds)
             cpu = process_time() - cpu

@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 import trio
 
-from bench.calls import PERIOD, WARM, Load, phrases, start_node
+from bench.calls import PERIOD, SETTLE, WARM, Load, phrases, start_node
 from bench.measure import ALL_CORES, pin
 from supervision import SupervisionConfig, open_system
 from transports.client_link import connect_link
@@ -69,6 +69,7 @@ async def _serve(sessions: int, seconds: float, core: int) -> Load:
         await trio.sleep(WARM)
         gc.collect()
         gc.freeze()
+        await trio.sleep(SETTLE)
         begun, cpu = trio.current_time(), process_time()
         await trio.sleep(seconds)
         cpu, ended = process_time() - cpu, trio.current_time()
@@ -181,7 +182,7 @@ async def _talk(callers: Sequence[Caller], sessions: int, seconds: float) -> flo
                 offset = round(PERIOD * number / sessions, 2) + 0.005 * (number % 4)
                 nursery.start_soon(caller.talk, begin + offset)
                 nursery.start_soon(caller.listen)
-            await trio.sleep(WARM + seconds)
+            await trio.sleep(WARM + SETTLE + seconds)
             nursery.cancel_scope.cancel()
     except* LinkClosed:
         pass

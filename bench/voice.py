@@ -34,16 +34,16 @@ def figures(*, peers: bool = False) -> Iterator[Figure]:
         core = quietest_core()
         far = in_fresh_process(run_far_ends, sessions, 5.0, core)
         load = in_fresh_process(run_load, sessions, SECONDS, "balanced", core)
+        budget = BARGEIN_BUDGET.get(sessions)
+        peer = "budget" if budget else ""
         yield Figure(
             f"cpu_ms_per_session_second_{sessions}",
             load.cpu_ms,
             "ms",
-            "budget",
-            BUDGET_MS,
+            peer,
+            BUDGET_MS if budget else None,
             note=f"of it the far ends {far:.2f} ms",
         )
-        budget = BARGEIN_BUDGET.get(sessions)
-        peer = "budget" if budget else ""
         yield Figure(f"bargein_p50_{sessions}", load.p50, "ms", note=noted(load))
         yield Figure(f"bargein_p95_{sessions}", load.p95, "ms", peer, budget)
         if pipecat and sessions in PEER_SESSIONS:

@@ -39,6 +39,9 @@ logger.setLevel(logging.WARNING)
 DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
+MOST_FRAGMENTS = 1000
+"""Frames that one message may come in."""
+
 
 @asynccontextmanager
 async def open_sansio_link(
@@ -78,6 +81,7 @@ class SansIoLink:
         self._early: list[object] = []
         """Frames that came together with the request."""
         self._parts: list[bytes] = []
+        self._fragments = 0
         """Of a message that comes in fragments."""
         self._parts_are_text = False
 
@@ -221,9 +225,16 @@ class SansIoLink:
     def _part(self, frame: Frame, messages: list[bytes | str]) -> None:
         if frame.opcode is not Opcode.CONT:
             self._parts_are_text = frame.opcode is Opcode.TEXT
-        self._parts.append(bytes(frame.data))
+        if frame.data:
+            self._parts.append(bytes(frame.data))
+        self._fragments += 1
         if not frame.fin:
+            # Their bytes are bounded by the protocol; empty ones have none.
+            if self._fragments > MOST_FRAGMENTS and self._protocol.state is State.OPEN:
+                self._protocol.fail(1008, "too many fragments")
+                self._ended.set()
             return
+        self._fragments = 0
         whole = b"".join(self._parts)
         self._parts.clear()
         if not self._parts_are_text:

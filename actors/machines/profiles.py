@@ -205,6 +205,11 @@ class TurnConfig:
             raise ValueError(
                 f"max_delay ({self.max_delay:g}) is below min_delay ({self.min_delay:g})"
             )
+        if self.candidate_after > self.delay:
+            raise ValueError(
+                f"candidate_after ({self.candidate_after:g}) is beyond delay ({self.delay:g}): the "
+                "words would only be asked for when the turn is over"
+            )
         if self.min_delay_ceiling < self.min_delay:
             raise ValueError(
                 f"min_delay_ceiling ({self.min_delay_ceiling:g}) is below min_delay"

@@ -53,6 +53,25 @@ def test_check_tells_all_faults_with_their_paths_and_suggestions(tmp_path: Path)
     )
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ('[models.llm.dialogue]\nscript = "nowhere.toml"', "nowhere.toml: cannot be read"),
+        ('[server]\ntls_certificate = "a.pem"\ntls_key = "b.pem"', "server.tls_certificate (a.pem)"),
+        ('[models.stt]\nuse = "deepgram"', "engine 'deepgram' is used, so it needs a section"),
+        ("[media]\nping_interval = 20\nsilence_timeout = 5.0", "a quiet one would always be lost"),
+        ("[floor.turn]\ncandidate_after = 3.0", "when the turn is over"),
+        ('[server]\norigins = ["example.org"]', "server.origins"),
+    ],
+    ids=["script", "certificate", "engine", "pings", "turn", "origin"],
+)
+def test_check_tells_what_could_not_work(tmp_path: Path, source: str, said: str) -> None:
+    for command in ("check", "run"):
+        result = troupe(command, "--config", written(tmp_path / "config.toml", source))
+        assert result.exit_code == ExitCode.UNUSABLE
+        assert said in result.stderr
+
+
 def test_check_of_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
     result = troupe("check", "--config", tmp_path / "config.toml")
     assert result.exit_code == ExitCode.UNUSABLE

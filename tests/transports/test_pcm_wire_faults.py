@@ -246,6 +246,15 @@ async def test_one_byte_at_a_time(place: Place) -> None:
     assert place.host.events.received == []
 
 
+async def test_a_message_in_fragments_without_end_is_refused(place: Place) -> None:
+    async with peer_of(place) as peer:
+        await peer.start()
+        begin, more = b"\x02\x80abcd", b"\x00\x80abcd"  # binary and continuation, both empty
+        await peer.link._connection.send_all(begin + more * 2000)
+        await no_wire_is_left(place)
+    assert place.host.frames == []
+
+
 # -- the end ----------------------------------------------------------------------------------
 
 

@@ -39,3 +39,11 @@ class PcmConfig:
 
     send_ahead: float = attrs.field(default=0.06, validator=[ge(0), le(5)])
     """Seconds of sound that may be on the way to a peer: its buffer against jitter."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.silence_timeout <= self.ping_interval:
+            raise ValueError(
+                f"a peer is lost after {self.silence_timeout:g} s of silence (silence_timeout), "
+                f"before it is pinged, after {self.ping_interval:g} s (ping_interval): a quiet one "
+                "would always be lost"
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import attrs
-from attrs.validators import ge, gt, le
+from attrs.validators import deep_iterable, ge, gt, le, matches_re
 
 from supervision.secret import Secret
 
@@ -21,7 +21,9 @@ class ServerConfig:
     tokens: tuple[Secret, ...] = ()
     """Whoever shows one of these may come in. Without any, only peers on this machine may."""
 
-    origins: tuple[str, ...] = ()
+    origins: tuple[str, ...] = attrs.field(
+        default=(), validator=deep_iterable(matches_re(r"https?://[^/\s]+"))
+    )
     """Origins of web pages that may use the API and open wires, beside the server's own:
     "https://example.org"."""
 

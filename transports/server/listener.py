@@ -98,7 +98,7 @@ class Listener(Actor[Where]):
 
     def on_start(self) -> None:
         config = self._config
-        self._tls = _tls_context(config)
+        self._tls = tls_context(config)
         family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
         self._socket = socket.create_server(
             (config.host, config.port), family=family, backlog=config.backlog
@@ -242,10 +242,21 @@ async def _answer(connection: Connection, status: str) -> None:
         pass
 
 
-def _tls_context(config: ServerConfig) -> ssl.SSLContext | None:
+def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
+    """What TLS connections are made with; None without a certificate.
+
+    Raises:
+        OSError: the certificate or its key cannot be used.
+    """
     if not config.tls_certificate:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(config.tls_certificate, config.tls_key)
+    try:
+        context.load_cert_chain(config.tls_certificate, config.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise OSError(
+            f"server.tls_certificate ({config.tls_certificate}) and server.tls_key "
+            f"({config.tls_key}) cannot be used: {error}"
+        ) from error
     context.set_alpn_protocols(["http/1.1"])
     return context
