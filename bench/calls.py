@@ -86,6 +86,8 @@ WARM = 8.0
 """Seconds before anything is measured: everybody has been greeted, everybody speaks once."""
 SETTLE = 1.0
 """Seconds after the collection before the load, which holds everybody up for a tenth of one."""
+SENT_AHEAD = 3
+"""Frames at the beginning of a stretch of speech that leave before their time."""
 STT_LATENCY = 0.15
 
 
@@ -367,11 +369,12 @@ def _stretches(
     stretch: list[tuple[float, int]] = []
     for at, samples in arrivals:
         if stretch and at - stretch[-1][0] > 0.2:
-            yield stretch[3:]
+            if len(stretch) > SENT_AHEAD:
+                yield stretch[SENT_AHEAD:]
             stretch = []
         stretch.append((at, samples))
-    if len(stretch) > 10:
-        yield stretch[3:]
+    if len(stretch) > SENT_AHEAD:
+        yield stretch[SENT_AHEAD:]
 
 
 @attrs.frozen
