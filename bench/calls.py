@@ -9,9 +9,7 @@ pinned core, the far ends (loopbacks) included.
 
 from __future__ import annotations
 
-import gc
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +23,7 @@ import trio
 import transports.loopback
 from actors.call.exchange import Exchange, ExchangeConfig
 from actors.call.tree import CallPlan
+from actors.interpreter import Collector, share_among_threads
 from actors.machines.profiles import FloorConfig
 from actors.testing import simple_team
 from bench.measure import percentile, pin
@@ -206,7 +205,7 @@ def run_load(
     """Run the scenario. For a process of its own: it pins and tunes itself as `troupe run` does."""
     pin({core} - {-1})
     transports.loopback.FarEnd = TimedEnd  # type: ignore[attr-defined]
-    sys.setswitchinterval(0.0005)
+    share_among_threads(0.5)
     return trio.run(_load, sessions, seconds, profile, text_load, shows)
 
 
@@ -283,8 +282,7 @@ async def _load(sessions: int, seconds: float, profile: str, text_load: int, sho
                 offset = PERIOD * number / sessions
                 nursery.start_soon(_session, person, offset, sounds, number, spoken[number])
             await trio.sleep(WARM)
-            gc.collect()
-            gc.freeze()
+            Collector()
             await trio.sleep(SETTLE)
             begun, cpu = trio.current_time(), process_time()
             await trio.sleep(seconds)
@@ -348,18 +346,19 @@ class TimedEnd(FarEnd):
 
 
 def _lateness(people: Sequence[Loopback], begun: float) -> Iterator[float]:
-    """Of every frame, against the most punctual one of its stretch of speech."""
+    """Of every frame since `begun`, against the most punctual one of its stretch of speech."""
     for person in people:
         for ears in person._ears:
-            for stretch in _stretches(ears.__dict__.get("arrivals", ())):
+            for whole in _stretches(ears.__dict__.get("arrivals", ())):
+                # Not those before: the collection then held everybody up, and a track that is late
+                # by more than a tenth of a second moves its clock.
+                stretch = [(at, samples) for at, samples in whole if at >= begun]
                 offsets, played = [], 0.0
                 for at, samples in stretch:
                     offsets.append(at - played)
                     played += samples / ears.rate
-                on_time = min(offsets)
-                for (at, _samples), offset in zip(stretch, offsets, strict=True):
-                    if at >= begun:
-                        yield 1000 * (offset - on_time)
+                on_time = min(offsets, default=0.0)
+                yield from (1000 * (offset - on_time) for offset in offsets)
 
 
 def _stretches(

@@ -7,7 +7,6 @@ time, played counts every 100 ms and answers to `clear`.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import subprocess
@@ -21,6 +20,7 @@ from typing import Any
 import orjson
 import trio
 
+from actors.interpreter import Collector, share_among_threads
 from bench.calls import PERIOD, SETTLE, WARM, Load, phrases, start_node
 from bench.measure import ALL_CORES, pin
 from supervision import SupervisionConfig, open_system
@@ -42,7 +42,7 @@ REPORT_TICKS = 5
 def run_sockets(sessions: int, seconds: float, core: int = -1) -> Load:
     """Run the scenario over sockets. For a process of its own: it pins and tunes itself."""
     pin({core} - {-1})
-    sys.setswitchinterval(0.0005)
+    share_among_threads(0.5)
     return trio.run(_serve, sessions, seconds, core)
 
 
@@ -67,8 +67,7 @@ async def _serve(sessions: int, seconds: float, core: int) -> Load:
         while not told.endswith(b"\n"):  # all are connected
             told += await process.stdout.receive_some(1000)
         await trio.sleep(WARM)
-        gc.collect()
-        gc.freeze()
+        Collector()
         await trio.sleep(SETTLE)
         begun, cpu = trio.current_time(), process_time()
         await trio.sleep(seconds)

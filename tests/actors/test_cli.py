@@ -57,7 +57,7 @@ def test_check_tells_all_faults_with_their_paths_and_suggestions(tmp_path: Path)
     ("source", "said"),
     [
         ('[models.llm.dialogue]\nscript = "nowhere.toml"', "nowhere.toml: cannot be read"),
-        ('[server]\ntls_certificate = "a.pem"\ntls_key = "b.pem"', "server.tls_certificate (a.pem)"),
+        ('[server]\ntls_certificate = "a.pem"\ntls_key = "b.pem"', "tls_certificate (a.pem)"),
         ('[models.stt]\nuse = "deepgram"', "engine 'deepgram' is used, so it needs a section"),
         ("[media]\nping_interval = 20\nsilence_timeout = 5.0", "a quiet one would always be lost"),
         ("[floor.turn]\ncandidate_after = 3.0", "when the turn is over"),
