@@ -183,7 +183,7 @@ class OwnMachine(Actor[Add]):
 async def test_an_actor_with_a_machine_of_its_own_is_no_supervisor(system: SystemUnderTest) -> None:
     await system.spawn(OwnMachine, path="/own")
     assert system.tree("/own").strategy == ""
-    assert system.state("/own")
+    assert system.state("/own").actor.path == "/own"
 
 
 async def test_a_part_of_the_tree_can_be_had(system: SystemUnderTest) -> None:
