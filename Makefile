@@ -2,7 +2,7 @@
 # environment it runs in, from requirements.lock.
 #
 #   make run       start a node from config.toml; it prints where to talk to it
-#   make test      the tests, in under five minutes
+#   make test      the tests; some of them call in real time, so it takes minutes
 #   make check     ruff, mypy, import-linter
 #   make bench     the benchmarks, beside pykka's threads and bare trio channels
 #   make soak      the long runs and many more Hypothesis examples
