@@ -17,6 +17,7 @@ from actors.config import ConfigError, TroupeConfig, load_config
 from actors.run import ExitCode, run
 from actors.stack import NoAnswer, ask_watchdog, told
 from supervision.secret import Secret
+from transports.wav_client import run_call
 
 CONFIG = click.option(
     "--config",
@@ -99,8 +100,6 @@ def call_command(
     URL is what `troupe run` printed. Exits with 1 if the call did not come about or was cut short,
     with 2 if the arguments cannot be used.
     """
-    from transports.wav_client import run_call  # numpy and sockets: not for every command
-
     secret = Secret(token) if token else None
     sys.exit(
         run_call(

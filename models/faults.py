@@ -28,6 +28,10 @@ class FaultKind(enum.Enum):
     """Its user took the request back."""
 
 
+class ScriptedCrash(Exception):
+    """A crash that the plan of a scripted model ordered."""
+
+
 @attrs.frozen
 class ModelFault:
     """A stream of a model ended before its end. An answer, not a crash: the provider lives."""

@@ -27,7 +27,7 @@ from actors.call.told_by_agent import (
 from actors.call.tool_calling import TaskOver, ToolAdmitted, ToolCaller, ToolOver
 from actors.call.work import Work, answered
 from actors.machines.decisions import CutTurn, TakeTurn, Think, Unthink
-from actors.machines.fallback import Chain
+from actors.machines.fallback import RETRY_AFTER, ROUNDS, Chain
 from models.conversation import AgentSaid, Instruction, Item, ToolAnswered, UserSaid
 from models.faults import FaultKind, ModelFault
 from models.llm.protocol import (
@@ -41,12 +41,6 @@ from models.llm.protocol import (
 from supervision import ActorRef, Wake, handles
 
 GO_ON = "Your last words were cut off by a fault. Go on exactly where they end; repeat nothing."
-
-ROUNDS = 2
-"""Times that all models are tried for one answer."""
-
-RETRY_AFTER = 0.25
-"""Seconds after all models have failed until the next round."""
 
 
 @attrs.frozen
@@ -307,8 +301,8 @@ class Agent(ToolCaller):
                 self._next_round(work)
             return
         if work.said and not work.task:
-            if not work.said[-1].isspace():
-                self._say(work, " ")  # the next one begins with a word of its own
+            if work.glue:
+                self._say(work, work.glue)  # the next one begins with a word of its own
             work.context += [AgentSaid(work.said, work.turn, work.agent), Instruction(GO_ON)]
         work.said = ""
         if all_failed and not given_up:
@@ -331,7 +325,7 @@ class Agent(ToolCaller):
         elif work.thought:
             self._end_thought()
         else:
-            self._say(work, f" {self._apology}" if work.all_said else self._apology)
+            self._say(work, work.glue + self._apology)
             self._finish(work)
 
     # -- rounds ---------------------------------------------------------------------------

@@ -247,7 +247,7 @@ class Line(Actor[LineMessage]):
 
     @handles
     def on_mark(self, message: MarkPlayed) -> None:
-        """Positions come from `Played` and `Cleared`; wires that only have marks count by them."""
+        """No mark is sent yet: positions come from `Played`, `Cleared` and the track's clock."""
 
     @handles
     def on_dtmf(self, message: Dtmf) -> None:

@@ -48,6 +48,11 @@ class Hear:
     start_at: float
     """When its first sample was made."""
 
+    @property
+    def end_at(self) -> float:
+        """When its last sample was over."""
+        return self.start_at + len(self.pcm) / (2 * self.rate)
+
 
 @attrs.frozen
 class StreamOver:
@@ -144,7 +149,6 @@ class Listener(Actor[ListenerMessage]):
         self._ring_samples = 0
         self._asked = 0
         self._failures = 0
-        self._closed = False
 
     def on_start(self) -> None:
         self._session = self.system.ref(f"{self._call}/session")
@@ -219,7 +223,7 @@ class Listener(Actor[ListenerMessage]):
             failed=lambda error: StreamOver(stream, ModelFault.of_ask(provider, error)),
         )
         for message in self._ring:
-            if message.start_at + len(message.pcm) / (2 * message.rate) > self._memory.told_until:
+            if message.end_at > self._memory.told_until:
                 self._send(message)
         if self._asked:
             self._stt.tell(Flush(self._stream, self._asked))
@@ -287,5 +291,5 @@ class Listener(Actor[ListenerMessage]):
     def _forget(self, until: float) -> None:
         """What was told as final need not be heard again."""
         ring = self._ring
-        while ring and ring[0].start_at + len(ring[0].pcm) / (2 * ring[0].rate) <= until:
+        while ring and ring[0].end_at <= until:
             self._ring_samples -= len(ring.popleft().pcm) // 2

@@ -25,7 +25,7 @@ from actors.call.told_by_speaker import (
     VoiceFailed,
 )
 from actors.machines.decisions import CutSpeech, Heard, Utter
-from actors.machines.fallback import Chain, Progress
+from actors.machines.fallback import RETRY_AFTER, ROUNDS, Chain, Progress
 from actors.machines.ledger import Span, spans_of
 from actors.machines.speech_text import Segment, SpeechText, SpeechTextConfig
 from models.faults import FaultKind, ModelFault
@@ -40,12 +40,6 @@ NEXT_WITHIN = 1.0
 
 ASKED_AHEAD = 2
 """Pieces that a voice is asked for at the same time."""
-
-ROUNDS = 2
-"""Times that all voices are tried for one piece."""
-
-RETRY_AFTER = 0.25
-"""Seconds after all voices have failed until the next round."""
 
 
 @attrs.frozen

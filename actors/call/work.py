@@ -61,6 +61,11 @@ class Work:
     told_token: bool = False
     progress: Progress = attrs.field(factory=lambda: Progress(FIRST_WITHIN, NEXT_WITHIN))
 
+    @property
+    def glue(self) -> str:
+        """What parts the words so far from others that follow them."""
+        return "" if not self.all_said or self.all_said[-1].isspace() else " "
+
     def to_record(self) -> Sequence[ToolAnswered]:
         """The answers that may enter history now: in the order in which the model asked."""
         ready = []

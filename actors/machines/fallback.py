@@ -27,6 +27,12 @@ REST = {
 }
 """Seconds a provider is passed over after such a fault, if it does not say how long itself."""
 
+ROUNDS = 2
+"""Times that all providers are tried for one piece of work."""
+
+RETRY_AFTER = 0.25
+"""Seconds after all of them have failed until the next round."""
+
 
 @attrs.define
 class Chain:

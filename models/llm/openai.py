@@ -32,7 +32,7 @@ from models.net import (
     SseReader,
 )
 from models.net.faults import garbled
-from models.net.http import URL, check_key, hold, open_client, streamed, to_json
+from models.net.http import URL, check_key, hold, open_bearer_client, streamed, to_json
 from supervision import ChildSpec, handles
 from supervision.resilience import BreakerConfig
 from supervision.secret import Secret
@@ -95,12 +95,7 @@ class OpenAiLlm(Provider[LlmMessage]):
         self._generations: dict[str, Call] = {}
 
     async def on_start(self) -> None:
-        config = self._config
-        key = config.api_key
-        headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
-        self._client = await open_client(
-            config.base_url, headers, config.http, config.concurrent, self._transport
-        )
+        self._client = await open_bearer_client(self._config, self._transport)
         self.start_task(hold, self._client, name="connections")
 
     @handles

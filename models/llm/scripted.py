@@ -18,7 +18,7 @@ from typing import assert_never
 import attrs
 from attrs.validators import ge
 
-from models.faults import FaultKind, ModelFault
+from models.faults import FaultKind, ModelFault, ScriptedCrash
 from models.llm.protocol import (
     CancelGeneration,
     Finish,
@@ -142,10 +142,6 @@ class LlmPlan:
         else:
             reply = Reply(Fail(FaultKind.REJECTED))
         return reply if isinstance(reply, Reply) else Reply(Say(reply))
-
-
-class ScriptedCrash(Exception):
-    """A crash that a plan ordered."""
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import attrs
 import httpx
@@ -114,6 +114,28 @@ async def open_client(
         trust_env=not is_loopback(url.host),
         transport=transport,
     )
+
+
+class BearerApi(Protocol):
+    """What is configured about an OpenAI-style API, whatever it is for."""
+
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def api_key(self) -> Secret | None: ...
+    @property
+    def http(self) -> HttpConfig: ...
+    @property
+    def concurrent(self) -> int: ...
+
+
+async def open_bearer_client(
+    api: BearerApi, transport: httpx.AsyncBaseTransport | None = None
+) -> httpx.AsyncClient:
+    """A client that shows the API's key as a bearer token, if it has one; see `open_client`."""
+    key = api.api_key
+    headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
+    return await open_client(api.base_url, headers, api.http, api.concurrent, transport)
 
 
 async def secure_context(url: str) -> ssl.SSLContext | None:

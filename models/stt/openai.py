@@ -20,7 +20,7 @@ from attrs.validators import ge, gt, instance_of, le, min_len
 from models.faults import FaultKind, ModelFault
 from models.net import Call, HttpConfig, Patience, Provider, ProviderFault
 from models.net.faults import garbled
-from models.net.http import URL, check_key, hold, open_client, streamed
+from models.net.http import URL, check_key, hold, open_bearer_client, streamed
 from models.stt.protocol import (
     Audio,
     CloseStream,
@@ -125,12 +125,7 @@ class OpenAiStt(Provider[SttMessage]):
         self._streams: dict[str, tuple[Call, _Stream]] = {}
 
     async def on_start(self) -> None:
-        config = self._config
-        key = config.api_key
-        headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
-        self._client = await open_client(
-            config.base_url, headers, config.http, config.concurrent, self._transport
-        )
+        self._client = await open_bearer_client(self._config, self._transport)
         self.start_task(hold, self._client, name="connections")
 
     @handles

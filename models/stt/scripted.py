@@ -22,7 +22,7 @@ from typing import assert_never
 import attrs
 from attrs.validators import ge, gt
 
-from models.faults import FaultKind, ModelFault
+from models.faults import FaultKind, ModelFault, ScriptedCrash
 from models.spoken import Listener
 from models.stt.protocol import (
     Audio,
@@ -92,10 +92,6 @@ class SttPlan:
         """What will go wrong with the stream that is opened now."""
         self.opened += 1
         return tuple(fault for fault in self._faults if fault.stream == self.opened)
-
-
-class ScriptedCrash(Exception):
-    """A crash that a plan ordered."""
 
 
 @attrs.frozen

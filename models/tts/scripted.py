@@ -21,7 +21,7 @@ from typing import assert_never
 import attrs
 from attrs.validators import ge, gt
 
-from models.faults import FaultKind, ModelFault
+from models.faults import FaultKind, ModelFault, ScriptedCrash
 from models.spoken import word_pcm
 from models.tts.protocol import CancelSpeech, SpeechAudio, Synthesize, Synthesized, TtsMessage
 from models.words import Word
@@ -95,10 +95,6 @@ class TtsPlan:
             if fault.meant(piece, spoken, word):
                 return fault
         return None
-
-
-class ScriptedCrash(Exception):
-    """A crash that a plan ordered."""
 
 
 @attrs.frozen

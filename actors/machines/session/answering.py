@@ -72,11 +72,7 @@ class Answering(AgentFloor):
 
     # -- who is next ------------------------------------------------------------------------
 
-    def _done(self, at: float) -> Sequence[Decision]:
-        self._next(at)
-        return super()._done(at)
-
-    def _next(self, at: float) -> None:
+    def _settle(self, at: float) -> None:
         """Nobody has the agent's floor: who is next?"""
         if self.utterance is not None or self._closing is not None or self.ended:
             return

@@ -62,14 +62,17 @@ class AgentFloor:
 
     # -- what the layers above add ----------------------------------------------------------
 
-    def _done(self, at: float) -> Sequence[Decision]:
-        """Everything decided in this step."""
-        del at
-        out, self._out = self._out, []
-        return out
+    def _settle(self, at: float) -> None:
+        """What follows from a step, whatever it was."""
 
     def _go_on(self, utterance: Utterance, how: GoesOn, rest: str) -> None:
         """What a fault has ended is to be taken up again."""
+
+    def _done(self, at: float) -> Sequence[Decision]:
+        """Everything decided in this step."""
+        self._settle(at)
+        out, self._out = self._out, []
+        return out
 
     # -- silence and sound ------------------------------------------------------------------
 

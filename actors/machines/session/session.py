@@ -178,13 +178,11 @@ class Session(Hearing):
 
     # -- telling ----------------------------------------------------------------------------
 
-    def _done(self, at: float) -> Sequence[Decision]:
-        """Everything decided in this step."""
-        self._next(at)
+    def _settle(self, at: float) -> None:
+        super()._settle(at)
         agent = self.agent_state()
         for leg, person in self.people.items():
             floors = (person.floor.state.value, agent)
             if self._told_floors.get(leg) != floors:
                 self._told_floors[leg] = floors
                 self._out.append(do.Floors(leg, *floors))
-        return super()._done(at)

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 import trio
 
-from models.faults import FaultKind, ModelFault
+from models.faults import FaultKind, ModelFault, ScriptedCrash
 from models.spoken import speech_pcm
 from models.stt.protocol import CloseStream, Flush, OpenStream, StreamClosed
 from models.stt.scripted import (
-    ScriptedCrash,
     ScriptedStt,
     ScriptedSttConfig,
     SttFault,

@@ -5,12 +5,11 @@ from functools import partial
 import pytest
 import trio
 
-from models.faults import FaultKind, ModelFault
+from models.faults import FaultKind, ModelFault, ScriptedCrash
 from models.spoken import Listener, speech_pcm
 from models.stt.scripted import ScriptedStt
 from models.tts.protocol import CancelSpeech, Synthesized
 from models.tts.scripted import (
-    ScriptedCrash,
     ScriptedTts,
     ScriptedTtsConfig,
     TtsFault,
