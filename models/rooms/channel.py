@@ -8,57 +8,19 @@ the turn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 
-from models.rooms.content import Content, ToolCall
-from models.rooms.event import NOTHING, RoomEvent
-from models.rooms.kinds import ChannelCategory, ChannelDirection, ChannelType, EventType
-from models.rooms.room import (
-    TEXT_ONLY,
-    ChannelBinding,
-    ChannelCapabilities,
-    RoomContext,
-    check_id,
-)
-from models.rooms.traffic import (
-    DeliveryStatus,
-    InboundMessage,
-    InboundResult,
-    Observation,
-    ProviderResult,
-    Task,
-)
+from models.rooms.content import ToolCall
+from models.rooms.event import RoomEvent
+from models.rooms.info import ChannelInfo as ChannelInfo
+from models.rooms.room import ChannelBinding, RoomContext
+from models.rooms.traffic import DeliveryStatus, InboundMessage, InboundResult, ProviderResult
+from models.rooms.turns import Answer as Answer
+from models.rooms.turns import Reaction as Reaction
 from supervision import Actor, ActorRef, Request
-
-
-def _id(_instance: object, _field: object, value: str) -> None:
-    check_id("a channel id", value)
-
-
-@attrs.frozen
-class ChannelInfo:
-    """What a channel says about itself when it is registered. Its id names it everywhere."""
-
-    id: str = attrs.field(validator=_id)
-    type: ChannelType
-    category: ChannelCategory = ChannelCategory.TRANSPORT
-    direction: ChannelDirection = ChannelDirection.BIDIRECTIONAL
-    capabilities: ChannelCapabilities = TEXT_ONLY
-    provider: str | None = None
-    """The name of the service behind it."""
-    sender_is_participant: bool = False
-    """Who sends on it is named by participant, not by address: nobody has to be identified."""
-    recipient_key: str = ""
-    """The key of binding metadata that holds the address to deliver to; "" if it needs none."""
-    streams: bool = False
-    """It shows answers while they are being made."""
-    recent_events_window: int = 0
-    """How many messages of history it reads for a turn."""
-    metadata: Mapping[str, Any] = NOTHING
-
 
 # -- from a room to a transport ---------------------------------------------------------------
 
@@ -197,33 +159,6 @@ DeskMessage = Receive | Report | CatchUp | MarkReadBy
 
 
 # -- from a room to an agent, and back ----------------------------------------------------------
-
-
-@attrs.frozen
-class Answer:
-    """Something an agent says in answer to an event."""
-
-    content: Content = attrs.field(repr=False)
-    type: EventType = EventType.MESSAGE
-    visibility: str = "all"
-    addressed_to: Sequence[str] | None = None
-    metadata: Mapping[str, Any] = NOTHING
-
-
-@attrs.frozen
-class Reaction:
-    """What came of a turn. What was streamed during it need not be said again."""
-
-    answers: Sequence[Answer] = ()
-    tasks: Sequence[Task] = ()
-    observations: Sequence[Observation] = ()
-    metadata_updates: Mapping[str, Any] = NOTHING
-    """Merged into the room's metadata."""
-    response_metadata: Mapping[str, Any] = NOTHING
-    """Goes with every message that was streamed."""
-    error: str | None = None
-    """The turn failed; what was streamed until then stands."""
-    cancelled: bool = False
 
 
 @attrs.frozen
