@@ -1,0 +1,100 @@
+"""What an agent says and does during its turn, as passages of the room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from actors.machines.room.hooking import HookTrigger
+from actors.machines.room.pipeline import Pipeline
+from actors.machines.room.steps import LOCK, Steps
+from actors.machines.room.turns import Turn
+from models.rooms.content import Text, ToolCall
+from models.rooms.errors import RoomsError
+from models.rooms.event import DeliveryError, DeliveryResult
+from models.rooms.kinds import DeliveryOutcome, EventType, ToolStatus
+from models.rooms.turns import Answer, Reaction
+
+
+def segment(pipeline: Pipeline, turn: Turn, text: str) -> Steps[None]:
+    """Text that a tool call has cut off from what follows: a message of its own."""
+    yield LOCK
+    yield from pipeline.answer(turn, Answer(Text(text)))
+
+
+def tool(pipeline: Pipeline, turn: Turn, call: ToolCall) -> Steps[None]:
+    """A tool call, where it starts or ends."""
+    yield LOCK
+    pending = call.status is ToolStatus.PENDING
+    kind = EventType.TOOL_CALL_START if pending else EventType.TOOL_CALL_END
+    yield from pipeline.answer(turn, Answer(call, kind))
+
+
+def reacted(pipeline: Pipeline, turn: Turn, reaction: Reaction) -> Steps[None]:
+    """The turn is over: what it said last, what it answers, what it noticed."""
+    yield LOCK
+    fault = None
+    try:
+        yield from _settled(pipeline, turn, reaction)
+    except RoomsError as error:
+        fault = str(error)  # nothing more of it can be kept; the turn is over all the same
+    _close(pipeline, turn, reaction.error or fault)
+    _end(pipeline, turn, reaction.error or fault)
+
+
+def _settled(pipeline: Pipeline, turn: Turn, reaction: Reaction) -> Steps[None]:
+    core = pipeline.core
+    text = turn.take()
+    if text:
+        marks = _marks(reaction)
+        event = yield from pipeline.answer(turn, Answer(Text(text), metadata=marks))
+        if event is not None and event.blocked:
+            _close(pipeline, turn, event.blocked_by)
+    for answer in reaction.answers:
+        yield from pipeline.answer(turn, answer)
+    if reaction.tasks or reaction.observations or reaction.metadata_updates:
+        room = core.room
+        if reaction.metadata_updates:
+            room = attrs.evolve(room, metadata={**room.metadata, **reaction.metadata_updates})
+        change = core.change(
+            room=room, tasks=tuple(reaction.tasks), observations=tuple(reaction.observations)
+        )
+        yield from pipeline.commit(change)
+        pipeline.tasks_created(reaction.tasks)
+
+
+def _marks(reaction: Reaction) -> Mapping[str, Any]:
+    """What the last segment carries: how the turn ended, if not by itself."""
+    marks = dict(reaction.response_metadata)
+    if reaction.cancelled:
+        marks["cancelled"] = True
+    if reaction.error is not None:
+        marks["failed"] = True
+    return marks
+
+
+def _close(pipeline: Pipeline, turn: Turn, error: str | None) -> None:
+    """Streams that no event has ended."""
+    if not turn.streams:
+        return
+    segmented = None
+    if error is None and turn.segments:
+        segmented = attrs.evolve(pipeline.turns.draft(turn), metadata={"_segmented": True})
+    pipeline.turns.close_streams(turn, segmented, error)
+
+
+def _end(pipeline: Pipeline, turn: Turn, error: str | None) -> None:
+    core = pipeline.core
+    result = None
+    if error is not None:
+        turn.cascade.error = turn.cascade.error or error
+        fault = DeliveryError("agent_failed", error, retryable=False)
+        result = DeliveryResult(turn.channel_id, DeliveryOutcome.FAILED, error=fault)
+        category = "streaming" if turn.opened else "generation"
+        data = {"error": error, "error_type": "unknown", "error_category": category}
+        told = attrs.evolve(pipeline.turns.draft(turn), metadata=data)
+        core.fire(HookTrigger.ON_ERROR, told, turn.cascade)
+    core.delivered(turn.trigger.id, turn.channel_id, result)
+    pipeline.turns.end(turn)

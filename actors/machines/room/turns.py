@@ -1,0 +1,193 @@
+"""The turns of a room's agents: one at a time for each agent, streamed while they are made."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from actors.machines.room.cascade import Cascade
+from actors.machines.room.core import RoomCore
+from actors.machines.room.steps import BeginTurn, EndStream, OpenStream, StopTurn, StreamMore
+from models.rooms.content import Text
+from models.rooms.event import EventSource, RoomEvent
+from models.rooms.kinds import Access, ChannelCategory, ChannelDirection
+from models.rooms.room import ChannelBinding, RoomContext
+from models.rooms.scope import admits, history_of
+
+
+@attrs.define(eq=False)
+class Turn:
+    """One agent's answer to one event."""
+
+    id: str
+    channel_id: str
+    trigger: RoomEvent
+    cascade: Cascade
+    context: RoomContext
+    """As it was when the event was committed."""
+    text: list[str] = attrs.field(factory=list)
+    """Of the segment that is being made."""
+    streams: Sequence[str] = ()
+    """Channels that show it while it is made."""
+    opened: bool = False
+    """It has begun to say something."""
+    segments: int = 0
+    """Parts of the answer that were handed on to be committed."""
+    committed: int = 0
+    over: bool = False
+
+    @property
+    def correlation(self) -> str:
+        """What joins the events of the answer; its streams are called so, too."""
+        return self.id
+
+    def take(self) -> str:
+        """The segment that ends here."""
+        text = "".join(self.text)
+        self.text.clear()
+        return text
+
+
+@attrs.define(eq=False)
+class Turns:
+    """All of one room."""
+
+    core: RoomCore
+    by_id: dict[str, Turn] = attrs.field(factory=dict)
+    """Those that run."""
+    lines: dict[str, deque[Turn]] = attrs.field(factory=dict)
+    """By agent: the turn that runs, and those that wait behind it."""
+    stale: int = 0
+    """Progress of turns that were over already."""
+
+    def add(
+        self, channel_id: str, trigger: RoomEvent, cascade: Cascade, before: RoomContext
+    ) -> None:
+        """An agent is asked to act on an event; `before` is the room just before it."""
+        turn = Turn(self.core.new_id(), channel_id, trigger, cascade, before)
+        line = self.lines.setdefault(channel_id, deque())
+        line.append(turn)
+        if len(line) == 1:
+            self._begin(turn)
+
+    def _begin(self, turn: Turn) -> None:
+        binding = self.core.bindings.get(turn.channel_id)
+        if binding is None or turn.cascade.cancelled:
+            self.end(turn)
+            self.core.delivered(turn.trigger.id, turn.channel_id, None)
+            return
+        self.by_id[turn.id] = turn
+        context = self._context_for(turn, binding)
+        self.core.out.append(BeginTurn(turn.channel_id, turn.id, turn.trigger, context, binding))
+
+    def _context_for(self, turn: Turn, binding: ChannelBinding) -> RoomContext:
+        """What this agent may read. Shared with everybody when nothing is kept from anybody."""
+        context = turn.context
+        window = self.core.channels[turn.channel_id].recent_events_window
+        events = context.recent_events
+        # Nobody reads a whole window that it did not ask for; one that asks for none gets the
+        # room's own.
+        if window and len(events) > window:
+            events = events[-window:]
+        bindings = {b.channel_id: b for b in context.bindings}
+        private = any(event.visibility != "all" for event in events)
+        if private or any(b.visibility != "all" for b in context.bindings):
+            events = tuple(history_of(binding.channel_id, events, bindings))
+        return (
+            context
+            if events is context.recent_events
+            else attrs.evolve(context, recent_events=events)
+        )
+
+    # -- progress ---------------------------------------------------------------------------
+
+    def said(self, turn_id: str, delta: str) -> None:
+        """More text of an answer."""
+        turn = self.by_id.get(turn_id)
+        if turn is None or turn.over:
+            self.stale += 1
+            return
+        if not delta:
+            return
+        turn.text.append(delta)
+        if not turn.opened:
+            self._open(turn)
+        for name in turn.streams:
+            self.core.out.append(StreamMore(name, turn.id, delta))
+
+    def _open(self, turn: Turn) -> None:
+        turn.opened = True
+        binding = self.core.bindings.get(turn.channel_id)
+        if binding is None or not binding.can_write:
+            return  # a muted agent's words are kept, and shown to nobody
+        turn.streams = tuple(streaming(self.core, turn.trigger, binding))
+        event = self.draft(turn)
+        for name in turn.streams:
+            self.core.out.append(OpenStream(name, turn.id, event))
+
+    def draft(self, turn: Turn, body: str = "") -> RoomEvent:
+        """The event of a segment, as far as it is known without a commit."""
+        trigger = turn.trigger
+        return RoomEvent(
+            id=self.core.new_id(),
+            room_id=self.core.room.id,
+            source=EventSource(
+                turn.channel_id,
+                self.core.channels[turn.channel_id].type,
+                ChannelDirection.OUTBOUND,
+                participant_id=turn.channel_id,
+            ),
+            content=Text(body),
+            created_at=self.core.now,
+            visibility=trigger.response_visibility or "all",
+            response_visibility=trigger.response_visibility,
+            chain_depth=trigger.chain_depth + 1,
+            parent_event_id=trigger.parent_event_id,
+            correlation_id=turn.correlation,
+        )
+
+    # -- ends -------------------------------------------------------------------------------
+
+    def close_streams(self, turn: Turn, event: RoomEvent | None, error: str | None) -> None:
+        """Tell those who watch that there is no more."""
+        for name in turn.streams:
+            self.core.out.append(EndStream(name, turn.id, event, error))
+        turn.streams = ()
+
+    def end(self, turn: Turn) -> None:
+        """A turn is over: the next of its agent begins."""
+        turn.over = True
+        self.by_id.pop(turn.id, None)
+        line = self.lines.get(turn.channel_id)
+        if not line or line[0] is not turn:
+            return
+        line.popleft()
+        if line:
+            self._begin(line[0])
+        else:
+            del self.lines[turn.channel_id]
+
+    def cancel(self, wanted: Callable[[Turn], bool]) -> int:
+        """Cut turns short; those that wait never begin. Returns how many run."""
+        running = [turn for turn in self.by_id.values() if wanted(turn)]
+        for turn in running:
+            self.core.out.append(StopTurn(turn.channel_id, turn.id))
+        return len(running)
+
+
+def streaming(core: RoomCore, trigger: RoomEvent, agent: ChannelBinding) -> list[str]:
+    """The transports that show an answer to `trigger` while it is being made."""
+    scope = trigger.response_visibility or agent.visibility
+    return [
+        binding.channel_id
+        for binding in core.bindings.values()
+        if binding.category is ChannelCategory.TRANSPORT
+        and binding.channel_id != agent.channel_id
+        and binding.access in (Access.READ_WRITE, Access.READ_ONLY)
+        and binding.direction is not ChannelDirection.OUTBOUND
+        and admits(scope, binding.channel_id, binding.category)
+        and (info := core.channels.get(binding.channel_id)) is not None
+        and info.streams
+    ]
