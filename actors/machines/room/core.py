@@ -18,7 +18,7 @@ from actors.machines.room.hooking import HookTable, HookTrigger
 from actors.machines.room.lifecycle import Due, closed, is_due, next_change, paused
 from actors.machines.room.steps import Announce, Effect, Fire, KeepResults, Settle
 from models.rooms.content import System
-from models.rooms.event import NOTHING, DeliveryResult, EventSource, RoomEvent
+from models.rooms.event import NOTHING, DeliveryError, DeliveryResult, EventSource, RoomEvent
 from models.rooms.info import ChannelInfo
 from models.rooms.kinds import (
     ChannelDirection,
@@ -80,6 +80,8 @@ class DeliverySet:
     results: dict[str, DeliveryResult] = attrs.field(factory=dict)
     updated: RoomEvent | None = None
     """What an edit or a delete has changed."""
+    again: bool = False
+    """It was brought to people before; agents are asked once more."""
 
 
 @attrs.define(eq=False)
@@ -119,6 +121,17 @@ class RoomCore:
         core.cursors = dict(record.cursors)
         core.delivered_index = context.room.delivered_index
         return core
+
+    def reread(self, record: RoomRecord) -> None:
+        """After a commit of which nobody knows whether it was made: what the store says."""
+        context = record.context
+        self.room = context.room
+        self.bindings = {binding.channel_id: binding for binding in context.bindings}
+        self.participants = {person.id: person for person in context.participants}
+        self.recent = tuple(map(readable, context.recent_events))
+        for name, index in record.cursors.items():
+            self.cursors[name] = max(index, self.cursors.get(name, -1))
+        self._context = None
 
     @property
     def window(self) -> int:
@@ -217,6 +230,11 @@ class RoomCore:
             recent = (*recent, *new)[-self.window :]
         self.recent = recent
 
+    def forget(self, event_ids: Sequence[str]) -> None:
+        """Events that are no more are read no more."""
+        self.recent = tuple(event for event in self.recent if event.id not in event_ids)
+        self._context = None
+
     @property
     def next_index(self) -> int:
         """The index of the next event."""
@@ -232,19 +250,39 @@ class RoomCore:
             self.delivered_index += 1
             self._accounted.discard(self.delivered_index)
 
-    def delivered(self, event_id: str, channel_id: str, result: DeliveryResult | None) -> None:
-        """One channel is done with an event; `result` is None where there was nothing to bring."""
+    def delivered(
+        self,
+        event_id: str,
+        channel_id: str,
+        result: DeliveryResult | None,
+        *,
+        moves: bool = True,
+    ) -> None:
+        """One channel is done with an event.
+
+        Args:
+            result: None where there was nothing to bring.
+            moves: all that was to be brought to the channel before it is done as well, as it is
+                when the channel's own actor tells.
+        """
         group = self.sets.get(event_id)
         if group is None or channel_id not in group.waiting:
             return
         group.waiting.discard(channel_id)
         if result is not None:
             group.results[channel_id] = result
-        if channel_id in self.bindings and self.keeps(group.event):
-            self.moved[channel_id] = group.event.index
-            self.cursors[channel_id] = max(group.event.index, self.cursors.get(channel_id, -1))
+        if moves and channel_id in self.bindings and self.keeps(group.event):
+            index = max(group.event.index, self.cursors.get(channel_id, -1))
+            self.cursors[channel_id] = self.moved[channel_id] = index
         if not group.waiting:
             self.finish(group)
+
+    def abandon(self, channel_id: str) -> None:
+        """A channel has left: what was on its way to it does not arrive any more."""
+        error = DeliveryError("channel_detached", "the channel has left the room", retryable=False)
+        result = DeliveryResult(channel_id, DeliveryOutcome.FAILED, error=error)
+        for group in list(self.sets.values()):
+            self.delivered(group.event.id, channel_id, result)
 
     def keeps(self, event: RoomEvent) -> bool:
         """Whether it has a place in the timeline."""
@@ -259,11 +297,12 @@ class RoomCore:
             trigger = HookTrigger.ON_EVENT_DELETED if deleted else HookTrigger.ON_EVENT_UPDATED
             self.fire(trigger, group.updated, group.cascade)
         self._tell_results(group)
-        self.fire(HookTrigger.AFTER_BROADCAST, event, group.cascade)
+        if not group.again:
+            self.fire(HookTrigger.AFTER_BROADCAST, event, group.cascade)
         if group.root:
             group.cascade.results.update(group.results)
             self.announce("event_processed", event_id=event.id)
-        if self.keeps(event):
+        if self.keeps(event) and not group.again:
             self.account(event.index)
         self.let_go(group.cascade)
 
@@ -279,7 +318,7 @@ class RoomCore:
             }
             data = {"failed": len(failed), "total": len(group.results), "errors": faults}
             self.announce("broadcast_partial_failure", data, event_id=group.event.id)
-            if self.keeps(group.event):
+            if self.keeps(group.event) and not group.again:
                 self.out.append(
                     KeepResults(attrs.evolve(group.event, delivery_results=dict(group.results)))
                 )
@@ -341,8 +380,10 @@ class RoomCore:
             return None
         if change.status is RoomStatus.CLOSED:
             record = self.record(EventType.SYSTEM, "room_closed_by_timer", "closed: nobody used it")
+            record = attrs.evolve(record, created_at=change.at)
             return change, closed(self.room, change.at), record, HookTrigger.ON_ROOM_CLOSED
         record = self.record(EventType.SYSTEM, "room_paused_by_timer", "paused: nobody used it")
+        record = attrs.evolve(record, created_at=change.at)
         return change, paused(self.room, change.at), record, HookTrigger.ON_ROOM_PAUSED
 
     def seconds_until_due(self) -> float:

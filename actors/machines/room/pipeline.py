@@ -20,7 +20,10 @@ Nothing is delivered that is not on disk, and whatever is refused before step 8 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Protocol
 
 import attrs
 
@@ -39,13 +42,16 @@ from actors.machines.room.steps import (
     RunHooks,
     Steps,
     TellAttached,
+    TellDetached,
     Turned,
 )
 from actors.machines.room.turns import Turn, Turns
-from models.rooms.content import Composite, Media
+from models.rooms.content import Composite, Content, Media
+from models.rooms.errors import RoomsError
 from models.rooms.event import ChannelData, EventSource, RoomEvent
 from models.rooms.info import ChannelInfo
 from models.rooms.kinds import (
+    ChannelDirection,
     ChannelType,
     EventStatus,
     EventType,
@@ -186,7 +192,14 @@ class Pipeline:
         }
         record = core.record(EventType.CHANNEL_ATTACHED, "channel_attached", "attached", data)
         cursors = {} if before is not None else {binding.channel_id: record.index}
-        yield from self.commit(core.change((record,), room=room, bound=(binding,), cursors=cursors))
+        change = core.change((record,), room=room, bound=(binding,), cursors=cursors)
+        try:
+            yield from self.commit(change)
+        except RoomsError:
+            if before is None:
+                with suppress(RoomsError):
+                    yield TellDetached(binding.channel_id)
+            raise
         core.fire(HookTrigger.ON_CHANNEL_ATTACHED, record)
         core.announce(
             "room_channel_attached",
@@ -353,6 +366,8 @@ class Pipeline:
         """With its first word on record an agent's turn counts as taken: it is not begun again."""
         if turn is None or turn.committed or not self.core.keeps(turn.trigger):
             return {}
+        if turn.channel_id not in self.core.bindings:
+            return {}  # a cursor belongs to a binding, and that is gone
         turn.committed += 1
         return {turn.channel_id: turn.trigger.index}
 
@@ -475,4 +490,61 @@ def _placed(core: RoomCore, one: InjectedEvent, index: int) -> RoomEvent:
     """An injected event as it is committed."""
     return attrs.evolve(
         one.event, room_id=core.room.id, index=index, status=EventStatus.DELIVERED, blocked_by=None
+    )
+
+
+class FromApplication(Protocol):
+    """What the application wants said; see `requests.SendEvent`."""
+
+    @property
+    def channel_id(self) -> str: ...
+    @property
+    def content(self) -> Content: ...
+    @property
+    def event_type(self) -> EventType: ...
+    @property
+    def chain_depth(self) -> int: ...
+    @property
+    def participant_id(self) -> str | None: ...
+    @property
+    def metadata(self) -> Mapping[str, Any]: ...
+    @property
+    def visibility(self) -> str: ...
+    @property
+    def provider(self) -> str | None: ...
+    @property
+    def response_visibility(self) -> str | None: ...
+    @property
+    def created_at(self) -> datetime | None: ...
+    @property
+    def parent_event_id(self) -> str | None: ...
+    @property
+    def idempotency_key(self) -> str | None: ...
+    @property
+    def addressed_to(self) -> Sequence[str] | None: ...
+
+
+def from_application(core: RoomCore, sent: FromApplication) -> RoomEvent:
+    """What the application sends, as an event; its channel is bound."""
+    binding = core.bindings[sent.channel_id]
+    return RoomEvent(
+        id=core.new_id(),
+        room_id=core.room.id,
+        source=EventSource(
+            sent.channel_id,
+            binding.channel_type,
+            ChannelDirection.OUTBOUND,
+            participant_id=sent.participant_id,
+            provider=sent.provider,
+        ),
+        content=sent.content,
+        created_at=sent.created_at or core.now,
+        type=sent.event_type,
+        visibility=sent.visibility,
+        addressed_to=sent.addressed_to,
+        response_visibility=sent.response_visibility,
+        chain_depth=sent.chain_depth,
+        parent_event_id=sent.parent_event_id,
+        idempotency_key=sent.idempotency_key,
+        metadata=sent.metadata,
     )

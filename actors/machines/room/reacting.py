@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -16,6 +16,18 @@ from models.rooms.errors import RoomsError
 from models.rooms.event import DeliveryError, DeliveryResult
 from models.rooms.kinds import DeliveryOutcome, EventType, ToolStatus
 from models.rooms.turns import Answer, Reaction
+
+
+def used_tool(pipeline: Pipeline, turn_id: str, call: ToolCall) -> Sequence[Steps[None]]:
+    """A turn uses a tool: the passages that follow from it, in order."""
+    turn = pipeline.turns.by_id.get(turn_id)
+    if turn is None or turn.over:
+        pipeline.turns.stale += 1
+        return ()
+    turn.segments += 1
+    text = turn.take()
+    used = tool(pipeline, turn, call)
+    return (segment(pipeline, turn, text), used) if text else (used,)
 
 
 def segment(pipeline: Pipeline, turn: Turn, text: str) -> Steps[None]:
@@ -34,9 +46,9 @@ def tool(pipeline: Pipeline, turn: Turn, call: ToolCall) -> Steps[None]:
 
 def reacted(pipeline: Pipeline, turn: Turn, reaction: Reaction) -> Steps[None]:
     """The turn is over: what it said last, what it answers, what it noticed."""
-    yield LOCK
     fault = None
     try:
+        yield LOCK
         yield from _settled(pipeline, turn, reaction)
     except RoomsError as error:
         fault = str(error)  # nothing more of it can be kept; the turn is over all the same

@@ -74,6 +74,21 @@ class FindEvent:
 
 
 @attrs.frozen
+class EraseEvent:
+    """Delete an event for good. Answered with the ids that went, the named one first."""
+
+    event_id: str
+    cascade_replies: bool
+
+
+@attrs.frozen
+class FindTask:
+    """Read a task. Answered with it, or None."""
+
+    task_id: str
+
+
+@attrs.frozen
 class FindKey:
     """Read the event that was committed under an idempotency key. Answered with it, or None."""
 
@@ -108,6 +123,8 @@ Wait = (
     | RunIdentityHooks
     | Keep
     | FindEvent
+    | EraseEvent
+    | FindTask
     | FindKey
     | FindIdentity
     | TellAttached
@@ -188,14 +205,6 @@ class StopTurn:
 
 
 @attrs.frozen
-class Enqueue:
-    """Another passage, behind those that wait for the lock already."""
-
-    passage: Steps[Any]
-    cascade: Cascade | None
-
-
-@attrs.frozen
 class Fire:
     """Let the asynchronous hooks of a trigger know; `cascade` waits for them."""
 
@@ -249,7 +258,6 @@ Effect = (
     | EndStream
     | BeginTurn
     | StopTurn
-    | Enqueue
     | Fire
     | Announce
     | Settle

@@ -1,0 +1,394 @@
+"""The desk: steps one and two of the pipeline. It finds the room of a message, or makes one.
+
+Rooms are opened when somebody needs them. Messages of one sender that name no room are looked at
+one after the other, so that two quick first words do not make two rooms.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import attrs
+import trio
+
+from actors.machines.room.editing import readable
+from actors.room.plan import RoomsPlan
+from actors.room.registrations import Follow, Registrations, RegistrationsChanged
+from actors.room.requests import Inbound, ReportDelivery, RoomMade
+from actors.room.routing import room_of
+from actors.room.tree import room_spec
+from models.rooms.channel import CatchUp, ChannelInfo, MarkReadBy, Receive, Report
+from models.rooms.errors import (
+    AlreadyThere,
+    BadValue,
+    ChannelNotFound,
+    ChannelNotRegistered,
+    NotFound,
+    RoomNotFound,
+    RoomsError,
+)
+from models.rooms.event import RoomEvent
+from models.rooms.kinds import ChannelType, RoomStatus
+from models.rooms.refusals import RefusedFor, RefuseFor
+from models.rooms.room import Room, check_id
+from models.rooms.scope import may_remember
+from models.rooms.traffic import InboundResult
+from supervision import (
+    Actor,
+    ActorRef,
+    Mailbox,
+    Overflow,
+    Promise,
+    Request,
+    SupervisionError,
+    handles,
+)
+from supervision.resilience import TokenBucket
+from supervision.supervisor import StartChild
+from transports.stores.backend import EVERYTHING, Page
+from transports.stores.requests import (
+    CreateRoom,
+    FindRoomsOfChannel,
+    GetEvent,
+    GetRoom,
+    GetTimeline,
+    LoadRoom,
+    MarkRead,
+    StoreRequest,
+    store_fault,
+)
+
+OPEN_WITHIN = 60.0
+"""Seconds that opening a room may take."""
+CASCADE_WITHIN = 900.0
+"""Seconds that all that one message causes may take, at most."""
+
+
+@attrs.frozen
+class OpenRoom(Request[ActorRef[Any]]):
+    """The actor of a room that exists, started if need be. Refused with RoomNotFound."""
+
+    room_id: str
+
+
+@attrs.frozen
+class MakeRoom(Request[ActorRef[Any]]):
+    """A new room and its actor. Refused with AlreadyThere."""
+
+    room: Room
+
+
+@attrs.frozen
+class _Routed:
+    """Where a message belongs, or why nowhere."""
+
+    receive: Receive
+    promise: Promise[Any]
+    ref: ActorRef[Any] | None
+    error: Exception | None = None
+
+
+@attrs.frozen
+class _Settled:
+    """An answer for somebody who asked the desk."""
+
+    promise: Promise[Any]
+    value: Any = attrs.field(default=None, repr=False)
+    error: Exception | None = None
+
+
+@attrs.frozen
+class DeskStatistics:
+    """What came to the desk."""
+
+    received: int
+    routed: int
+    """Messages that named no room."""
+    limited: int
+    """Messages that came too fast."""
+    opening: int
+
+
+DeskRequests = (
+    Receive
+    | Report
+    | CatchUp
+    | MarkReadBy
+    | OpenRoom
+    | MakeRoom
+    | RegistrationsChanged
+    | _Routed
+    | _Settled
+)
+
+
+class Desk(Actor[DeskRequests]):
+    """Where everything comes in."""
+
+    mailbox = Mailbox(10_000, Overflow.REFUSE)
+
+    def __init__(self, plan: RoomsPlan) -> None:
+        super().__init__()
+        self._plan = plan
+        self._buckets: dict[str, TokenBucket] = {}
+        self._opening: dict[str, trio.Event] = {}
+        self._senders: dict[tuple[str, str], deque[tuple[Receive, Promise[Any]]]] = {}
+        self._received = self._routed = self._limited = 0
+
+    async def on_start(self) -> None:
+        self._registrations: Registrations = await self.system.ref(self._plan.registry).ask(
+            Follow(self.path)
+        )
+        self._store = self.system.ref(self._plan.store)
+        self._rooms = self.system.ref(self._plan.rooms)
+
+    def statistics(self) -> DeskStatistics:
+        """See `DeskStatistics`."""
+        return DeskStatistics(self._received, self._routed, self._limited, len(self._opening))
+
+    @handles
+    def on_registrations(self, message: RegistrationsChanged) -> None:
+        self._registrations = message.registrations
+
+    # -- messages -------------------------------------------------------------------------
+
+    @handles
+    def on_receive(self, receive: Receive) -> InboundResult | None:
+        channel_id = receive.message.channel_id
+        info = self._registrations.infos.get(channel_id)
+        if info is None:
+            raise RefuseFor(ChannelNotRegistered("registered channel", channel_id))
+        if info.type is ChannelType.HOST:
+            raise RefuseFor(BadValue(("nothing comes in by a host channel: use post",)))
+        if not self._has_leave(channel_id):
+            self._limited += 1
+            return InboundResult(None, True, "rate_limited")
+        self._received += 1
+        if receive.room_id is None:
+            self._route(receive, info, self.defer())
+            return None
+        ref = self._open_now(receive.room_id)
+        promise = self.defer()
+        if ref is not None:
+            self._hand_over(receive, promise, ref)
+            return None
+        self.start_task(
+            self._opened_or_made,
+            receive.room_id,
+            name="open a room",
+            to=lambda ref: _Routed(receive, promise, ref),
+            failed=lambda error: _Routed(receive, promise, None, error),
+        )
+        return None
+
+    def _has_leave(self, channel_id: str) -> bool:
+        rate = self._plan.inbound_rate
+        if rate is None:
+            return True
+        bucket = self._buckets.get(channel_id)
+        if bucket is None:
+            bucket = self._buckets[channel_id] = TokenBucket(rate)
+        return bucket.try_take(self.now)
+
+    def _hand_over(self, receive: Receive, promise: Promise[Any], ref: ActorRef[Any]) -> None:
+        self.pipe(
+            ref.ask(Inbound(receive.message), timeout=CASCADE_WITHIN),
+            to=lambda result: _Settled(promise, result),
+            failed=lambda error: _Settled(promise, error=error),
+        )
+
+    def _route(self, receive: Receive, info: ChannelInfo, promise: Promise[Any]) -> None:
+        """Which room is it? One question at a time for each sender."""
+        self._routed += 1
+        sender = (info.id, receive.message.sender_id)
+        line = self._senders.setdefault(sender, deque())
+        line.append((receive, promise))
+        if len(line) == 1:
+            self._look_for(receive, info, promise)
+
+    def _look_for(self, receive: Receive, info: ChannelInfo, promise: Promise[Any]) -> None:
+        self.start_task(
+            self._find,
+            receive,
+            info,
+            name="find a room",
+            to=lambda ref: _Routed(receive, promise, ref),
+            failed=lambda error: _Routed(receive, promise, None, error),
+        )
+
+    async def _find(self, receive: Receive, info: ChannelInfo) -> ActorRef[Any]:
+        room_id = await room_of(receive.message, info, self._ask_store)
+        if room_id is not None:
+            return await self._opened(room_id)
+        return await self._made(self._new_room(self._plan.new_id()))
+
+    @handles
+    def on_routed(self, message: _Routed) -> None:
+        receive = message.receive
+        if message.ref is not None:
+            self._hand_over(receive, message.promise, message.ref)
+        else:
+            self._fail(message.promise, message.error)
+        if receive.room_id is not None:
+            return
+        sender = (receive.message.channel_id, receive.message.sender_id)
+        line = self._senders[sender]
+        line.popleft()
+        if not line:
+            del self._senders[sender]
+            return
+        following, promise = line[0]
+        info = self._registrations.infos.get(sender[0])
+        if info is not None:
+            self._look_for(following, info, promise)
+        else:
+            gone = ChannelNotRegistered("registered channel", sender[0])
+            self.ref.tell(_Routed(following, promise, None, RefuseFor(gone)))
+
+    @handles
+    def on_settled(self, message: _Settled) -> None:
+        if message.error is None:
+            message.promise.resolve(message.value)
+        else:
+            self._fail(message.promise, message.error)
+
+    def _fail(self, promise: Promise[Any], error: Exception | None) -> None:
+        match error:
+            case RefuseFor(error=why) | RefusedFor(error=why):
+                promise.fail(RefusedFor(self.path, str(why), why))
+            case RoomsError():
+                promise.fail(RefusedFor(self.path, str(error), error))
+            case SupervisionError():
+                promise.fail(error)
+            case None:
+                promise.refuse("nothing came of it")
+            case _:
+                raise error
+
+    # -- rooms ----------------------------------------------------------------------------
+
+    def _open_now(self, room_id: str) -> ActorRef[Any] | None:
+        """The room's actor, if it runs or is just being restarted."""
+        return self.system.find(f"{self._plan.rooms}/{room_id}/room")
+
+    @handles
+    def on_open(self, request: OpenRoom) -> ActorRef[Any] | None:
+        ref = self._open_now(request.room_id)
+        if ref is None:
+            self._answer_later(self._opened, request.room_id)
+        return ref
+
+    @handles
+    def on_make(self, request: MakeRoom) -> None:
+        self._answer_later(self._made, request.room)
+
+    @handles
+    def on_report(self, request: Report) -> None:
+        self._answer_later(self._reported, request)
+
+    @handles
+    def on_catch_up(self, request: CatchUp) -> None:
+        self._answer_later(self._caught_up, request)
+
+    @handles
+    def on_mark_read(self, request: MarkReadBy) -> None:
+        self._answer_later(self._marked, request)
+
+    def _answer_later(self, function: Callable[[Any], Awaitable[Any]], argument: object) -> None:
+        promise = self.defer()
+        self.start_task(
+            function,
+            argument,
+            to=lambda value: _Settled(promise, value),
+            failed=lambda error: _Settled(promise, error=error),
+        )
+
+    async def _reported(self, report: Report) -> None:
+        status = report.status
+        room_id = status.room_id
+        if room_id is None and status.channel_id is not None:
+            request = FindRoomsOfChannel(status.channel_id, (RoomStatus.ACTIVE,), 1)
+            rooms = await self._ask_store(request)
+            room_id = rooms[0].id if rooms else None
+        if room_id is None:
+            raise RoomNotFound("room", status.channel_id or "")
+        ref = await self._opened(room_id)
+        await ref.ask(ReportDelivery(status))
+
+    async def _caught_up(self, request: CatchUp) -> Sequence[RoomEvent]:
+        record = await self._ask_store(LoadRoom(request.room_id, 1))
+        if record is None:
+            raise RoomNotFound("room", request.room_id)
+        bindings = {b.channel_id: b for b in record.context.bindings}
+        own = bindings.get(request.channel_id)
+        if own is None:
+            raise ChannelNotFound("channel in the room", request.channel_id)
+        seen: list[RoomEvent] = []
+        after = request.after_index
+        while len(seen) < request.limit:
+            page = Page(limit=min(request.limit, 500), after_index=after)
+            events = await self._ask_store(GetTimeline(request.room_id, EVERYTHING, page))
+            if not events:
+                break
+            after = events[-1].index
+            for event in events:
+                source = bindings.get(event.source.channel_id)
+                if may_remember(event, own, own.channel_id, source):
+                    seen.append(readable(event))
+        return seen[: request.limit]
+
+    async def _marked(self, request: MarkReadBy) -> int:
+        event = await self._ask_store(GetEvent(request.room_id, request.event_id))
+        if event is None:
+            raise NotFound("event", request.event_id)
+        marked = MarkRead(request.room_id, request.channel_id, event.index)
+        marker: int = await self._ask_store(marked)
+        return marker
+
+    def _new_room(self, room_id: str) -> Room:
+        now = self._plan.wall()
+        return Room(room_id, now, now)
+
+    async def _opened_or_made(self, room_id: str) -> ActorRef[Any]:
+        try:
+            return await self._opened(room_id)
+        except RoomNotFound:
+            try:
+                return await self._made(self._new_room(room_id))
+            except AlreadyThere:
+                return await self._opened(room_id)
+
+    async def _opened(self, room_id: str) -> ActorRef[Any]:
+        while (opening := self._opening.get(room_id)) is not None:
+            await opening.wait()
+        ref = self._open_now(room_id)
+        if ref is not None:
+            return ref
+        done = self._opening[room_id] = trio.Event()
+        try:
+            if await self._ask_store(GetRoom(room_id)) is None:
+                raise RoomNotFound("room", room_id)
+            spec = room_spec(room_id, self._plan)
+            await self._rooms.ask(StartChild(spec), timeout=OPEN_WITHIN)
+        finally:
+            del self._opening[room_id]
+            done.set()
+        return self.system.ref(f"{self._plan.rooms}/{room_id}/room")
+
+    async def _made(self, room: Room) -> ActorRef[Any]:
+        try:
+            check_id("a room id", room.id)
+        except ValueError as error:
+            raise BadValue((str(error),)) from None
+        await self._ask_store(CreateRoom(room))
+        ref = await self._opened(room.id)
+        await ref.ask(RoomMade())
+        return ref
+
+    async def _ask_store(self, request: StoreRequest[Any]) -> Any:
+        try:
+            return await self._store.ask(request, timeout=self._plan.store_timeout)
+        except SupervisionError as error:
+            raise store_fault(error) from error

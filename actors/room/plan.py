@@ -1,0 +1,48 @@
+"""What the rooms of a node have in common: where the others live, and the numbers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import attrs
+
+from actors.machines.room.core import RoomSettings
+from actors.machines.room.identifying import IdentitySettings
+
+
+def new_id() -> str:
+    """An id that nobody else has: 32 hexadecimal digits."""
+    return uuid.uuid4().hex
+
+
+def wall() -> datetime:
+    """The time of day, UTC."""
+    return datetime.now(UTC)
+
+
+@attrs.frozen
+class RoomsPlan:
+    """Handed to every actor of this folder by the composition root."""
+
+    settings: RoomSettings = attrs.field(factory=RoomSettings)
+    identity: IdentitySettings = attrs.field(factory=IdentitySettings)
+    admission: int = 1000
+    """Messages that may be under way in one room; one more is refused."""
+    turn_timeout: float = 300.0
+    """Seconds an agent has for one turn."""
+    store_timeout: float = 30.0
+    """Seconds the store has for one request."""
+    inbound_rate: float | None = None
+    """Messages a second that the desk lets in from one channel; None is all."""
+    new_id: Callable[[], str] = new_id
+    wall: Callable[[], datetime] = wall
+    """The time of day: virtual in tests."""
+    rooms: str = "/rooms"
+    store: str = "/store"
+    channels: str = "/channels"
+    registry: str = "/registry"
+    senders: str = "/identity"
+    bus: str = "/bus"
+    desk: str = "/desk"

@@ -1,0 +1,115 @@
+"""What a room's actor is asked. The verbs of `Conversations` are these, one to one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import attrs
+
+from actors.machines.room.hooking import Hook, HookTrigger
+from actors.machines.room.pipeline import Pipeline
+from actors.machines.room.steps import LOCK, Steps
+from models.rooms.content import Content
+from models.rooms.event import NOTHING, RoomEvent
+from models.rooms.kinds import EventType
+from models.rooms.room import RoomContext
+from models.rooms.traffic import DeliveryStatus, InboundMessage, InboundResult
+from supervision import Request
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@attrs.frozen
+class Inbound(Request[InboundResult]):
+    """A message that belongs to this room. Answered once all that it causes is done."""
+
+    message: InboundMessage
+    nested: bool = False
+    """It comes from inside a hook of this room: it goes before what the hook holds up, and is
+    answered as soon as it is committed."""
+    key: str = ""
+    """By which it can be cancelled."""
+
+
+@attrs.frozen
+class SendEvent(Request[RoomEvent]):
+    """An event from the application, on a channel that is bound. Answered like `Inbound`.
+
+    Refused with ChannelNotFound, RoomClosed, Overloaded, StoreUnavailable.
+    """
+
+    channel_id: str
+    content: Content = attrs.field(repr=False)
+    event_type: EventType = EventType.MESSAGE
+    chain_depth: int = 0
+    participant_id: str | None = None
+    metadata: Mapping[str, Any] = NOTHING
+    visibility: str = "all"
+    provider: str | None = None
+    response_visibility: str | None = None
+    created_at: datetime | None = None
+    parent_event_id: str | None = None
+    idempotency_key: str | None = None
+    addressed_to: Sequence[str] | None = None
+    nested: bool = False
+
+
+@attrs.frozen
+class Look(Request[RoomContext]):
+    """A snapshot of the room; what its timers should have done by now is done first."""
+
+
+@attrs.frozen
+class Cancel(Request[int]):
+    """Cut the agents' turns of messages with this key; answered with how many ran or waited."""
+
+    key: str
+
+
+@attrs.frozen
+class AddRoomHook(Request[None]):
+    """A hook of this room alone. Refused with AlreadyThere."""
+
+    hook: Hook
+
+
+@attrs.frozen
+class RemoveRoomHook(Request[bool]):
+    """Whether there was one of that name."""
+
+    name: str
+
+
+class RoomOperation(Request[T_co]):
+    """The base of what changes the room itself: each knows its own passage."""
+
+    __slots__ = ()
+
+    def passage(self, pipeline: Pipeline) -> Steps[T_co]:
+        """The way through the room; it returns the answer."""
+        raise NotImplementedError
+
+
+@attrs.frozen
+class RoomMade(RoomOperation[None]):
+    """The room is new: tell hooks and listeners. The desk's, once."""
+
+    def passage(self, pipeline: Pipeline) -> Steps[None]:
+        yield LOCK
+        core = pipeline.core
+        told = core.record(EventType.SYSTEM, "room_created", "created")
+        core.fire(HookTrigger.ON_ROOM_CREATED, told)
+        core.announce("room_created")
+
+
+@attrs.frozen
+class ReportDelivery(RoomOperation[None]):
+    """A provider tells what became of something: hooks may want to know."""
+
+    status: DeliveryStatus
+
+    def passage(self, pipeline: Pipeline) -> Steps[None]:
+        yield LOCK
+        pipeline.core.fire(HookTrigger.ON_DELIVERY_STATUS, self.status)
