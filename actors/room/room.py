@@ -565,8 +565,9 @@ class RoomActor(Actor[RoomMessage]):
 
     @handles
     def on_tool(self, message: TurnTool) -> None:
-        for steps in reacting.used_tool(self._pipeline, message.turn, message.call):
-            self._go_on(message.turn, steps)
+        for turn, steps in reacting.used_tool(self._pipeline, message.turn, message.call):
+            turn.cascade.hold()
+            self._arrive(steps, partial(self._part_over, turn.cascade), sender=turn.id)
 
     @handles
     def on_thinking(self, message: TurnThinking) -> None:
@@ -576,15 +577,10 @@ class RoomActor(Actor[RoomMessage]):
     def on_turn_over(self, message: TurnOver) -> None:
         turn = self._turns.by_id.get(message.turn)
         if turn is not None and not turn.over:
-            turn.over = True
-            steps = reacting.reacted(self._pipeline, turn, message.reaction)
-            self._go_on(message.turn, steps)
-
-    def _go_on(self, turn: str, steps: Steps[Any]) -> None:
-        """A part of an answer goes its own way; parts of one turn keep their order."""
-        cascade = self._turns.by_id[turn].cascade
-        cascade.hold()
-        self._arrive(steps, partial(self._part_over, cascade), sender=turn)
+            self._core.now = self._plan.wall()
+            steps = reacting.heard(self._pipeline, turn, message.reaction)
+            self._arrive(steps, partial(self._part_over, turn.cascade), sender=turn.id)
+            self._flush()
 
     def _part_over(self, cascade: Cascade, value: object, fault: Exception | None) -> None:
         if fault is not None:

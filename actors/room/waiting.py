@@ -8,11 +8,12 @@ import attrs
 
 from actors.machines.room.line import Passage
 from actors.machines.room.steps import (
+    EraseEvent,
     FindEvent,
     FindIdentity,
     FindKey,
+    FindTask,
     Keep,
-    Lock,
     Resolve,
     RunHooks,
     RunIdentityHooks,
@@ -29,9 +30,11 @@ from models.rooms.refusals import RefusedFor
 from supervision import ActorRef, Refused
 from transports.stores.requests import (
     Commit,
+    DeleteEvent,
     GetEvent,
     GetEventByKey,
     GetIdentity,
+    GetTask,
     StoreRequest,
     store_fault,
 )
@@ -56,17 +59,11 @@ class Waiting:
 
     def carry_out(self, passage: Passage, wait: Wait) -> None:
         """Ask whoever knows."""
+        stored = self._of_store(wait)
+        if stored is not None:
+            self._ask_store(passage, stored)
+            return
         match wait:
-            case Keep(change=change):
-                self._ask_store(passage, Commit(change))
-            case FindEvent(event_id=event_id):
-                self._ask_store(passage, GetEvent(self.around.room_id, event_id))
-            case FindKey(key=key):
-                self._ask_store(passage, GetEventByKey(self.around.room_id, key))
-            case FindIdentity(identity_id=identity):
-                self._ask_store(
-                    passage, GetIdentity(identity, self.around.context().room.organization_id)
-                )
             case RunHooks():
                 self._ask_hooks(passage, wait)
             case Resolve(message=message, event=event):
@@ -79,8 +76,25 @@ class Waiting:
                 self._tell_channel(passage, binding.channel_id, RoomAttached(binding))
             case TellDetached(channel_id=channel_id):
                 self._tell_channel(passage, channel_id, RoomDetached(self.around.room_id))
-            case Lock():
-                raise AssertionError("the door is the room's own business")
+
+    def _of_store(self, wait: Wait) -> StoreRequest[Any] | None:
+        """What the store is asked for it, if it is the store that knows."""
+        room_id = self.around.room_id
+        match wait:
+            case Keep(change=change):
+                return Commit(change)
+            case FindEvent(event_id=event_id):
+                return GetEvent(room_id, event_id)
+            case FindKey(key=key):
+                return GetEventByKey(room_id, key)
+            case FindIdentity(identity_id=identity):
+                return GetIdentity(identity, self.around.context().room.organization_id)
+            case EraseEvent(event_id=event_id, cascade_replies=cascade):
+                return DeleteEvent(room_id, event_id, cascade)
+            case FindTask(task_id=task_id):
+                return GetTask(task_id)
+            case _:
+                return None
 
     def _ask_store(self, passage: Passage, request: StoreRequest[Any]) -> None:
         number = passage.number

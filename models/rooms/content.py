@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import attrs
-from attrs.validators import ge, in_, le, matches_re, optional
+from attrs.validators import ge, in_, le, optional
 
 from models.rooms.kinds import DeleteType, ToolStatus
 
 DEEPEST = 5
 """Levels of composites inside composites."""
 
-_url = matches_re(r"(?s)(https?://|data:).+")
+_URL = re.compile(r"(https?://|data:).")
+
+
+def _url(_content: object, field: attrs.Attribute[Any], value: str) -> None:
+    if not _URL.match(value):
+        # Not attrs' own check of patterns: its message repeats the value, and that is private.
+        raise ValueError(f"'{field.name}' must be an http, https or data URL")
 
 
 def _bounded(low: float, high: float) -> Any:

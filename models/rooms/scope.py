@@ -14,6 +14,7 @@ from models.rooms.kinds import (
     AgentResponsePolicy,
     ChannelCategory,
     ChannelDirection,
+    ChannelType,
 )
 from models.rooms.room import ChannelBinding
 
@@ -39,9 +40,12 @@ def effective_visibility(event: RoomEvent, source: ChannelBinding | None) -> str
 
 
 def receives(event: RoomEvent, binding: ChannelBinding, source: ChannelBinding | None) -> bool:
-    """Whether an event is delivered to a binding. Muted channels still receive."""
+    """Whether an event is delivered to a binding. Muted channels still receive; the application's
+    own never does.
+    """
     return (
         binding.channel_id != event.source.channel_id
+        and binding.channel_type is not ChannelType.HOST
         and binding.access in (Access.READ_WRITE, Access.READ_ONLY)
         and binding.direction is not ChannelDirection.OUTBOUND
         and admits(effective_visibility(event, source), binding.channel_id, binding.category)

@@ -38,6 +38,7 @@ from transports.leg import (
     WireEvent,
     WireMessage,
 )
+from transports.link_writer import LinkWriter
 from transports.pcm import messages
 from transports.pcm.config import PcmConfig
 from transports.pcm.machine import Fault, PcmCounters, PcmMachine, Phase
@@ -96,6 +97,9 @@ class _Queue:
         self.sounds = 0
         return samples
 
+    def __bool__(self) -> bool:
+        return bool(self.items)
+
     def take(self) -> Sequence[bytes | str]:
         """As much as is worth one write. What is taken can no longer be cleared, so not all."""
         payloads: list[bytes | str] = []
@@ -149,14 +153,9 @@ class PcmWire(Actor[WireMessage | Terminated | _Check | _Ended]):
         self._admits = admits
         self._config = config
         self._queue = _Queue(config.queue)
-        self._link: FrameLink | None = None
-        """The link, once the peer was told that it is in."""
+        self._writer = LinkWriter(self._queue)
+        """Open once the peer was told that it is in."""
         self._attached: Attached | None = None
-        self._work = trio.Event()
-        """There is something for the writing task."""
-        self._asks_for_life = False
-        self._goodbye: tuple[int, str] | None = None
-        """With what to close once all is written."""
         self._not_taken = 0
         self._gone = trio.Event()
         """The connection is closed."""
@@ -167,9 +166,9 @@ class PcmWire(Actor[WireMessage | Terminated | _Check | _Ended]):
         self.send_every(self._config.ping_interval, _Check())
 
     async def on_stop(self) -> None:
-        if self._link is not None and self._pcm.phase is Phase.OPEN:
+        if self._writer.link is not None and self._pcm.phase is Phase.OPEN:
             self._queue.add_text(messages.stop("the service stops"))
-            self._say_goodbye(1001, "the service stops")
+            self._writer.say_goodbye(1001, "the service stops")
             with trio.move_on_after(self._config.write_timeout):
                 await self._gone.wait()
         self._connection.abort()
@@ -192,11 +191,11 @@ class PcmWire(Actor[WireMessage | Terminated | _Check | _Ended]):
         if machine.phase is Phase.OVER:
             return
         data = machine.sound_to_send(message)
-        if self._link is None or queue.items or not self._sent_at_once(data):
+        if not self._writer.sent_at_once(data):
             pushed_out = queue.add_sound(data, message.samples)
             if pushed_out:
                 machine.sound_was_dropped(pushed_out)
-            self._work.set()
+            self._writer.wake()
 
     @handles
     def on_instruction(self, message: Clear | SendMark | CloseWire | Show) -> None:
@@ -206,48 +205,26 @@ class PcmWire(Actor[WireMessage | Terminated | _Check | _Ended]):
         text = machine.text_to_send(message)
         if isinstance(message, Clear | CloseWire) and queue.sounds:
             machine.sound_was_dropped(queue.drop_sound())
-        if text is not None and (self._link is None or queue.items or not self._sent_at_once(text)):
+        if text is not None and not self._writer.sent_at_once(text):
             queue.add_text(text)
-            self._work.set()
+            self._writer.wake()
             if len(queue.items) > MOST_TEXTS + queue.capacity:
                 self._connection.abort()
         if isinstance(message, CloseWire):
-            self._say_goodbye(1000, "")
+            self._writer.say_goodbye(1000, "")
 
     @handles
     def on_terminated(self, message: Terminated) -> None:
         """The call has gone without a word."""
         self.on_instruction(CloseWire("the call is over"))
 
-    def _sent_at_once(self, payload: bytes | str) -> bool:
-        link = self._link
-        assert link is not None
-        try:
-            taken = link.send_nowait(payload)
-        except LinkClosed:
-            return True  # the task that reads knows it too, and ends the wire
-        if link.unsent:
-            self._work.set()
-        return taken
-
-    def _say_goodbye(self, code: int, reason: str) -> None:
-        if self._goodbye is None:
-            self._goodbye = (code, reason)
-        self._work.set()
-
     # -- life -----------------------------------------------------------------------------
 
     @handles
     def on_check(self, message: _Check) -> None:
-        link = self._link
-        if link is None:
-            return
-        silent_for = self.now - link.heard_at
-        if silent_for >= self._config.silence_timeout:
+        config = self._config
+        if not self._writer.look_for_life(self.now, config.ping_interval, config.silence_timeout):
             self._connection.abort()
-        elif silent_for >= self._config.ping_interval / 2:
-            self._asks_for_life = True
-            self._work.set()
 
     @handles
     def on_ended(self, message: _Ended) -> None:
@@ -266,7 +243,7 @@ class PcmWire(Actor[WireMessage | Terminated | _Check | _Ended]):
         except HandshakeFailed:
             pass  # it never was a wire, and has been told why
         finally:
-            self._link = None
+            self._writer.close()
             self._connection.abort()
             self._gone.set()
 
@@ -279,7 +256,7 @@ class PcmWire(Actor[WireMessage | Terminated | _Check | _Ended]):
             return
         closed = LinkClosed(1000)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write, link)
+            nursery.start_soon(self._writer.run, link)
             try:
                 await self._read(rest, link)
             except LinkClosed as error:
@@ -328,8 +305,7 @@ class PcmWire(Actor[WireMessage | Terminated | _Check | _Ended]):
         self._attached = attached
         self.watch(attached.events)
         await link.send([self._pcm.attached(attached, self.now)])
-        self._link = link
-        self._work.set()  # the call may have spoken meanwhile
+        self._writer.open(link)  # the call may have spoken meanwhile
         return None
 
     async def _read(self, rest: Sequence[bytes | str | None], link: FrameLink) -> NoReturn:
@@ -350,7 +326,7 @@ class PcmWire(Actor[WireMessage | Terminated | _Check | _Ended]):
                 elif payload is not None:
                     self._text_came(payload, now, attached.events)
             if link.unsent:
-                self._work.set()
+                self._writer.wake()
             payloads = await link.receive()
 
     def _text_came(self, text: str, now: float, events: ActorRef[WireEvent]) -> None:
@@ -363,7 +339,7 @@ class PcmWire(Actor[WireMessage | Terminated | _Check | _Ended]):
         except MailboxFull:
             self._not_taken += 1
         if isinstance(event, HungUp):
-            self._say_goodbye(1000, "")
+            self._writer.say_goodbye(1000, "")
 
     def _link_closed(self, closed: LinkClosed) -> None:
         """Code 1000 without a `stop` is a goodbye too; anything else is a wire that was lost."""
@@ -373,20 +349,3 @@ class PcmWire(Actor[WireMessage | Terminated | _Check | _Ended]):
         self._pcm.hang_up()
         if closed.code == 1000 and not isinstance(closed, LinkLost):
             attached.events.tell(HungUp(closed.reason))
-
-    async def _write(self, link: FrameLink) -> None:
-        """Write what could not be written at once, as much as there is at a time."""
-        try:
-            while True:
-                await self._work.wait()
-                self._work = trio.Event()
-                while self._queue.items or link.unsent:
-                    await link.send(self._queue.take())
-                if self._asks_for_life:
-                    self._asks_for_life = False
-                    await link.ping()
-                if self._goodbye is not None:
-                    await link.close(*self._goodbye)
-                    return
-        except LinkClosed:
-            link.abort()  # the task that reads ends the wire

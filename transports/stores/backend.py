@@ -3,6 +3,9 @@
 A missing id reads as None. What is returned is the caller's: values, never live records. A backend
 is used by one thread at a time. Writes become durable with `flush`; until then they may be lost as
 a whole, never in part: each call that writes is atomic, and one that raises has changed nothing.
+What names a room, event or task that is not there, and does not say that it raises, does nothing.
+
+An organization that is given must be the one of the room that is found; None does not ask.
 """
 
 from __future__ import annotations
@@ -61,7 +64,8 @@ class Page:
     before_index: int | None = None
     """Exclusive, both."""
     newest_first: bool = False
-    """The last `limit` of what matches rather than the first; ascending all the same."""
+    """The last `limit` of what matches rather than the first; ascending all the same. The offset
+    then leaves out the newest."""
 
     @limit.validator
     def _sensible(self, _field: object, value: int) -> None:
@@ -101,7 +105,8 @@ class Change:
     events: Sequence[RoomEvent] = ()
     """New ones, with their indices: `expected`, and on."""
     changed: Sequence[RoomEvent] = ()
-    """Stored ones whose content, status or metadata is another now."""
+    """Stored ones whose content, status or metadata is another now; what is stored stays of their
+    index, idempotency key and `delivery_results`."""
     bound: Sequence[ChannelBinding] = ()
     """New or changed."""
     unbound: Sequence[str] = ()
@@ -110,7 +115,17 @@ class Change:
     tasks: Sequence[Task] = ()
     observations: Sequence[Observation] = ()
     cursors: Mapping[str, int] = NOTHING
-    """By channel; a cursor never moves backwards."""
+    """By channel that is bound; a cursor never moves backwards, and -1 is that of all that have
+    none."""
+
+    def __attrs_post_init__(self) -> None:
+        after = self.expected + len(self.events)
+        if [event.index for event in self.events] != list(range(self.expected, after)):
+            raise ValueError(f"the new events are not numbered from {self.expected} on")
+        if self.room.event_count != after:
+            raise ValueError(
+                f"the room counts {self.room.event_count} events, and after this there are {after}"
+            )
 
 
 class StoreBackend(Protocol):
@@ -164,20 +179,28 @@ class StoreBackend(Protocol):
         limit: int,
         offset: int,
     ) -> Sequence[Room]:
-        """Newest activity (`updated_at`) last; `metadata`: these keys have these values."""
+        """By activity (`updated_at`, then the id), newest last; the page counts from the oldest.
+
+        Args:
+            metadata: these keys have these values.
+        """
 
     def find_latest_room(
         self, participant_id: str, channel_type: ChannelType | None, statuses: Sequence[RoomStatus]
     ) -> Room | None:
         """The room with the newest activity in which that participant is active, on such a
         channel: `participant_id` is a participant's id or external id, or the `participant_id`
-        of a binding.
+        of a binding. "Active" is the status of a participant; "on such a channel": one of the
+        channels they came by (`connected_via`, or else `channel_id`) is bound and of that type. A
+        binding is always active. No statuses are all statuses.
         """
 
     def find_rooms_of_channel(
         self, channel_id: str, statuses: Sequence[RoomStatus], limit: int
     ) -> Sequence[Room]:
-        """Rooms in which the channel is bound."""
+        """Rooms in which the channel is bound, newest activity first: with a limit of 2, the
+        newest, and whether it is the only one.
+        """
 
     def unfinished_rooms(self, after: str, limit: int) -> Sequence[str]:
         """Ids, ascending, greater than `after`, of rooms that a starting node has to open: those
@@ -213,29 +236,38 @@ class StoreBackend(Protocol):
         """Ascending by index."""
 
     def delete_event(self, room_id: str, event_id: str, cascade_replies: bool) -> Sequence[str]:
-        """For good; the ids that went, () if there was no such event. Indices are not reused."""
+        """For good; the ids that went, the named one first, () if there was no such event.
+
+        Indices are not reused: `event_count` and `latest_index` of the room stay as they are. A
+        key goes with its event. `cascade_replies`: those whose `parent_event_id` it is go too.
+        """
 
     def get_thread_summaries(self, room_id: str) -> Sequence[ThreadSummary]:
-        """By root, newest reply last."""
+        """By root, newest reply last; blocked replies do not count, those of other types do."""
 
     def search(
         self, text: str, room_id: str | None, organization_id: str | None, limit: int
     ) -> Sequence[RoomEvent]:
-        """Messages that hold all words of `text`, best first; blocked and deleted ones never."""
+        """Messages that hold all words of `text` in what `text_of` says of their content, best
+        first; case does not matter, and blocked ones and those with metadata `deleted` never do.
+        No words find nothing.
+        """
 
     # -- identities -------------------------------------------------------------------------
 
     def put_identity(self, identity: Identity) -> None:
-        """New or changed."""
+        """New or changed; its `channel_addresses` mean it, and those that it has no more do not."""
 
-    def get_identity(self, identity_id: str, organization_id: str | None) -> Identity | None: ...
+    def get_identity(self, identity_id: str, organization_id: str | None) -> Identity | None:
+        """Of exactly that organization: None is of those that belong to nobody."""
 
     def resolve_identity(
         self, channel_type: ChannelType, address: str, organization_id: str | None
-    ) -> Identity | None: ...
+    ) -> Identity | None:
+        """Of exactly that organization, as above; the one that was given the address last."""
 
     def link_address(self, identity_id: str, channel_type: ChannelType, address: str) -> None:
-        """Have that address mean that identity.
+        """Have that address mean that identity, and be among its `channel_addresses`.
 
         Raises:
             IdentityNotFound: there is no such identity.
@@ -243,22 +275,29 @@ class StoreBackend(Protocol):
 
     # -- work -------------------------------------------------------------------------------
 
-    def list_tasks(self, room_id: str, status: TaskStatus | None) -> Sequence[Task]: ...
+    def list_tasks(self, room_id: str, status: TaskStatus | None) -> Sequence[Task]:
+        """In the order in which they came, whatever became of them since."""
 
     def get_task(self, task_id: str) -> Task | None: ...
 
-    def update_task(self, task: Task) -> None: ...
+    def update_task(self, task: Task) -> None:
+        """Replace one that is there."""
 
-    def list_observations(self, room_id: str) -> Sequence[Observation]: ...
+    def list_observations(self, room_id: str) -> Sequence[Observation]:
+        """In the order in which they came."""
 
     # -- reading ----------------------------------------------------------------------------
 
     def mark_read(self, room_id: str, channel_id: str, index: int) -> int:
-        """Never backwards; returns where the marker stands."""
+        """Never backwards; returns where the marker stands.
+
+        Raises:
+            RoomNotFound: there is no such room.
+        """
 
     def get_unread_count(self, room_id: str, channel_id: str) -> int:
-        """Events after the channel's marker that it may see and did not write; blocked ones do
-        not count.
+        """Events after the channel's marker that it may see (`scope.may_remember` with the bindings
+        as they are; nothing without a binding) and did not write; blocked ones do not count.
         """
 
     def list_read_markers(self, room_id: str) -> Mapping[str, int]:

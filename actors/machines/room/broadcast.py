@@ -34,6 +34,7 @@ def broadcast(
     updated: RoomEvent | None = None,
     turn: Turn | None = None,
     done: bool = False,
+    again: bool = False,
 ) -> None:
     """Bring a committed event to all who are to have it.
 
@@ -42,6 +43,7 @@ def broadcast(
         updated: what it has changed, if it is an edit or a delete.
         turn: whose answer it is: those who watch its stream have it by the end of that.
         done: it was committed earlier; only those whose cursor is behind it still get it.
+        again: people have it; agents are asked once more. It has an id of its own then.
     """
     source = core.bindings.get(event.source.channel_id)
     targets = [
@@ -49,12 +51,13 @@ def broadcast(
         for binding in core.bindings.values()
         if _gets(core, event, binding, source)
         and not (done and core.cursors.get(binding.channel_id, -1) >= event.index)
+        and not (again and binding.category is ChannelCategory.TRANSPORT)
     ]
     told = event
     if event.visibility == "all" and source is not None and source.visibility != "all":
         told = attrs.evolve(event, visibility=source.visibility)
     group = DeliverySet(
-        event, cascade, root, {binding.channel_id for binding in targets}, updated=updated
+        event, cascade, root, {b.channel_id for b in targets}, updated=updated, again=again
     )
     cascade.hold()
     core.sets[event.id] = group
@@ -77,7 +80,8 @@ def broadcast(
             else:
                 refused.append(carried)
     for result in refused:
-        core.delivered(event.id, result.channel_id, result)
+        # Earlier events may still be on their way to the channel: its cursor stays behind them.
+        core.delivered(event.id, result.channel_id, result, moves=False)
 
 
 def _gets(
@@ -95,6 +99,15 @@ def _gets(
     if event.type is not EventType.MESSAGE and not event.addressed_to:
         return False  # agents act on what is said, and on what is put to them by name
     return solicited(event, binding, source, core.room.agent_response_policy)
+
+
+def asked(core: RoomCore, event: RoomEvent) -> bool:
+    """Whether an agent that is here now is asked to act on an event."""
+    source = core.bindings.get(event.source.channel_id)
+    return any(
+        binding.category is ChannelCategory.INTELLIGENCE and _gets(core, event, binding, source)
+        for binding in core.bindings.values()
+    )
 
 
 def _carried(
@@ -149,12 +162,22 @@ def deliver_injected(
 
 
 def redrive(core: RoomCore, turns: Turns, events: Iterable[RoomEvent]) -> None:
-    """After a restart: bring what is on record, and was not brought, to those who lack it.
+    """Bring what is on record, and was not brought, to those who lack it.
 
     Args:
-        events: all after the delivery cursor, ascending.
+        events: after a restart all after the delivery cursor, ascending; after a commit of which
+            nobody knows whether it was made, all that nobody knew of. Other indices that are not
+            on their way belong to events that were deleted: there is nothing to bring.
     """
-    for event in events:
+    undone = {event.index: event for event in events}
+    under_way = {group.event.index for group in core.sets.values() if not group.again}
+    for index in range(core.delivered_index + 1, core.room.latest_index + 1):
+        if index in under_way:
+            continue
+        event = undone.get(index)
+        if event is None:
+            core.account(index)
+            continue
         if event.blocked or event.visibility in ("none", "internal"):
             core.account(event.index)
             continue

@@ -107,6 +107,8 @@ class RoomCore:
     out: list[Effect] = attrs.field(factory=list)
     sets: dict[str, DeliverySet] = attrs.field(factory=dict)
     """By event."""
+    owed: dict[str, set[str]] = attrs.field(factory=dict)
+    """By event: agents that have reacted, and whose answers are not on record yet."""
     _accounted: set[int] = attrs.field(factory=set)
     _context: RoomContext | None = None
 
@@ -271,11 +273,36 @@ class RoomCore:
         group.waiting.discard(channel_id)
         if result is not None:
             group.results[channel_id] = result
-        if moves and channel_id in self.bindings and self.keeps(group.event):
-            index = max(group.event.index, self.cursors.get(channel_id, -1))
-            self.cursors[channel_id] = self.moved[channel_id] = index
+        if moves:
+            self._move(channel_id, group.event)
         if not group.waiting:
             self.finish(group)
+
+    def heard(self, event: RoomEvent, channel_id: str, result: DeliveryResult | None) -> None:
+        """An agent is done with an event, but its answers are not on record yet.
+
+        Hooks and callers may know; for the cursor it is not done before `answered`: a crash until
+        then has the agent asked again.
+        """
+        self.owed.setdefault(event.id, set()).add(channel_id)
+        self.delivered(event.id, channel_id, result, moves=False)
+
+    def answered(self, event: RoomEvent, channel_id: str) -> None:
+        """The answers of an agent are on record, or there will be none."""
+        owed = self.owed.get(event.id)
+        if owed is None:
+            return
+        owed.discard(channel_id)
+        self._move(channel_id, event)
+        if not owed:
+            del self.owed[event.id]
+            if event.id not in self.sets and self.keeps(event):
+                self.account(event.index)
+
+    def _move(self, channel_id: str, event: RoomEvent) -> None:
+        if channel_id in self.bindings and self.keeps(event):
+            index = max(event.index, self.cursors.get(channel_id, -1))
+            self.cursors[channel_id] = self.moved[channel_id] = index
 
     def abandon(self, channel_id: str) -> None:
         """A channel has left: what was on its way to it does not arrive any more."""
@@ -302,7 +329,7 @@ class RoomCore:
         if group.root:
             group.cascade.results.update(group.results)
             self.announce("event_processed", event_id=event.id)
-        if self.keeps(event) and not group.again:
+        if self.keeps(event) and not group.again and event.id not in self.owed:
             self.account(event.index)
         self.let_go(group.cascade)
 

@@ -32,16 +32,23 @@ def next_change(room: Room) -> Due | None:
     last = timers.last_activity_at or room.created_at
     pauses = closes = None
     if room.status is RoomStatus.ACTIVE and timers.inactive_after_seconds is not None:
-        pauses = last + timedelta(seconds=timers.inactive_after_seconds)
+        pauses = _after(last, timers.inactive_after_seconds)
     if timers.closed_after_seconds is not None and room.status in OPEN:
-        after = timedelta(seconds=timers.closed_after_seconds)
         if timers.close_from == "activity":
-            closes = last + after
+            closes = _after(last, timers.closed_after_seconds)
         elif room.status is RoomStatus.PAUSED:
-            closes = (timers.paused_at or last) + after
+            closes = _after(timers.paused_at or last, timers.closed_after_seconds)
     if closes is not None and (pauses is None or closes <= pauses):
         return Due(RoomStatus.CLOSED, closes)
     return Due(RoomStatus.PAUSED, pauses) if pauses is not None else None
+
+
+def _after(moment: datetime, seconds: int) -> datetime | None:
+    """That much later; None if the calendar ends before."""
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
 
 
 def is_due(due: Due, now: datetime) -> bool:
@@ -73,3 +80,9 @@ def resumed(room: Room, at: datetime) -> Room:
         updated_at=at,
         timers=attrs.evolve(room.timers, paused_at=None, last_activity_at=at),
     )
+
+
+def archived(room: Room, at: datetime) -> Room:
+    """The room, put away for good; it was closed before, or is now."""
+    closed_at = room.closed_at or at
+    return attrs.evolve(room, status=RoomStatus.ARCHIVED, closed_at=closed_at, updated_at=at)

@@ -18,7 +18,9 @@ from models.rooms.kinds import DeliveryOutcome, EventType, ToolStatus
 from models.rooms.turns import Answer, Reaction
 
 
-def used_tool(pipeline: Pipeline, turn_id: str, call: ToolCall) -> Sequence[Steps[None]]:
+def used_tool(
+    pipeline: Pipeline, turn_id: str, call: ToolCall
+) -> Sequence[tuple[Turn, Steps[None]]]:
     """A turn uses a tool: the passages that follow from it, in order."""
     turn = pipeline.turns.by_id.get(turn_id)
     if turn is None or turn.over:
@@ -27,7 +29,7 @@ def used_tool(pipeline: Pipeline, turn_id: str, call: ToolCall) -> Sequence[Step
     turn.segments += 1
     text = turn.take()
     used = tool(pipeline, turn, call)
-    return (segment(pipeline, turn, text), used) if text else (used,)
+    return [(turn, segment(pipeline, turn, text)), (turn, used)] if text else [(turn, used)]
 
 
 def segment(pipeline: Pipeline, turn: Turn, text: str) -> Steps[None]:
@@ -44,6 +46,19 @@ def tool(pipeline: Pipeline, turn: Turn, call: ToolCall) -> Steps[None]:
     yield from pipeline.answer(turn, Answer(call, kind))
 
 
+def heard(pipeline: Pipeline, turn: Turn, reaction: Reaction) -> Steps[None]:
+    """An agent has reacted: its event is with it. Returns the passage of what it answers."""
+    turn.over = True
+    result = None
+    if reaction.error is not None:
+        fault = DeliveryError("agent_failed", reaction.error, retryable=False)
+        result = DeliveryResult(turn.channel_id, DeliveryOutcome.FAILED, error=fault)
+        _tell_error(pipeline, turn, reaction.error)
+    turn.cascade.hold()
+    pipeline.core.heard(turn.trigger, turn.channel_id, result)
+    return reacted(pipeline, turn, reaction)
+
+
 def reacted(pipeline: Pipeline, turn: Turn, reaction: Reaction) -> Steps[None]:
     """The turn is over: what it said last, what it answers, what it noticed."""
     fault = None
@@ -53,7 +68,7 @@ def reacted(pipeline: Pipeline, turn: Turn, reaction: Reaction) -> Steps[None]:
     except RoomsError as error:
         fault = str(error)  # nothing more of it can be kept; the turn is over all the same
     _close(pipeline, turn, reaction.error or fault)
-    _end(pipeline, turn, reaction.error or fault)
+    _end(pipeline, turn, fault)
 
 
 def _settled(pipeline: Pipeline, turn: Turn, reaction: Reaction) -> Steps[None]:
@@ -97,16 +112,16 @@ def _close(pipeline: Pipeline, turn: Turn, error: str | None) -> None:
     pipeline.turns.close_streams(turn, segmented, error)
 
 
-def _end(pipeline: Pipeline, turn: Turn, error: str | None) -> None:
-    core = pipeline.core
-    result = None
-    if error is not None:
-        turn.cascade.error = turn.cascade.error or error
-        fault = DeliveryError("agent_failed", error, retryable=False)
-        result = DeliveryResult(turn.channel_id, DeliveryOutcome.FAILED, error=fault)
-        category = "streaming" if turn.opened else "generation"
-        data = {"error": error, "error_type": "unknown", "error_category": category}
-        told = attrs.evolve(pipeline.turns.draft(turn), metadata=data)
-        core.fire(HookTrigger.ON_ERROR, told, turn.cascade)
-    core.delivered(turn.trigger.id, turn.channel_id, result)
+def _end(pipeline: Pipeline, turn: Turn, fault: str | None) -> None:
+    if fault is not None:
+        _tell_error(pipeline, turn, fault)
+    pipeline.core.answered(turn.trigger, turn.channel_id)
     pipeline.turns.end(turn)
+
+
+def _tell_error(pipeline: Pipeline, turn: Turn, error: str) -> None:
+    turn.cascade.error = turn.cascade.error or error
+    category = "streaming" if turn.opened else "generation"
+    data = {"error": error, "error_type": "unknown", "error_category": category}
+    told = attrs.evolve(pipeline.turns.draft(turn), metadata=data)
+    pipeline.core.fire(HookTrigger.ON_ERROR, told, turn.cascade)

@@ -70,17 +70,24 @@ class Turns:
         line = self.lines.setdefault(channel_id, deque())
         line.append(turn)
         if len(line) == 1:
-            self._begin(turn)
+            self._begin(line)
 
-    def _begin(self, turn: Turn) -> None:
-        binding = self.core.bindings.get(turn.channel_id)
-        if binding is None or turn.cascade.cancelled:
-            self.end(turn)
+    def _begin(self, line: deque[Turn]) -> None:
+        """Begin the first of those that wait for which there still is a reason."""
+        while line:
+            turn = line[0]
+            binding = self.core.bindings.get(turn.channel_id)
+            if binding is not None and not turn.cascade.cancelled:
+                self.by_id[turn.id] = turn
+                context = self._context_for(turn, binding)
+                begin = BeginTurn(turn.channel_id, turn.id, turn.trigger, context, binding)
+                self.core.out.append(begin)
+                return
+            turn.over = True
+            line.popleft()
             self.core.delivered(turn.trigger.id, turn.channel_id, None)
-            return
-        self.by_id[turn.id] = turn
-        context = self._context_for(turn, binding)
-        self.core.out.append(BeginTurn(turn.channel_id, turn.id, turn.trigger, context, binding))
+            if not line:
+                del self.lines[turn.channel_id]
 
     def _context_for(self, turn: Turn, binding: ChannelBinding) -> RoomContext:
         """What this agent may read. Shared with everybody when nothing is kept from anybody."""
@@ -148,6 +155,17 @@ class Turns:
             correlation_id=turn.correlation,
         )
 
+    def review(self) -> None:
+        """Bindings have changed: who may not watch an answer any more sees no more of it."""
+        for turn in self.by_id.values():
+            agent = self.core.bindings.get(turn.channel_id)
+            speaks = agent is not None and agent.can_write
+            watching = streaming(self.core, turn.trigger, agent) if agent and speaks else ()
+            for name in turn.streams:
+                if name not in watching:
+                    self.core.out.append(EndStream(name, turn.id, None, "withdrawn"))
+            turn.streams = tuple(name for name in turn.streams if name in watching)
+
     # -- ends -------------------------------------------------------------------------------
 
     def close_streams(self, turn: Turn, event: RoomEvent | None, error: str | None) -> None:
@@ -165,7 +183,7 @@ class Turns:
             return
         line.popleft()
         if line:
-            self._begin(line[0])
+            self._begin(line)
         else:
             del self.lines[turn.channel_id]
 

@@ -1,0 +1,1 @@
+"""One contract, and every store held to it."""

@@ -1,0 +1,140 @@
+"""A source that listens on a WebSocket, as its client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+import trio
+from attrs.validators import gt, matches_re
+from trio_websocket import (
+    ConnectionClosed,
+    ConnectionRejected,
+    HandshakeError,
+    WebSocketConnection,
+    open_websocket_url,
+)
+
+from models.net.http import secure_context
+from transports.sources.listening import ListeningConfig, ListeningSource
+from transports.sources.protocol import Feed, Parser, SourceFailed
+
+_IN_ORDER = 1000
+_TOO_BIG = 1009
+_WRITE = 5.0
+"""Seconds that the server may take no bytes."""
+
+
+@attrs.frozen(kw_only=True)
+class WebSocketSourceConfig(ListeningConfig):
+    """Where it listens, and how patiently."""
+
+    url: str = attrs.field(validator=matches_re(r"wss?://[^\s/?#@]+[^\s#]*"), repr=False)
+    """"ws://" or "wss://", host, path, query."""
+    subprotocols: tuple[str, ...] = ()
+    """What it offers to speak, best first."""
+    ping_interval: float = attrs.field(default=20.0, validator=gt(0))
+    """Seconds between two pings."""
+    ping_timeout: float = attrs.field(default=20.0, validator=gt(0))
+    """Seconds until a ping is answered; then the connection is lost."""
+    close_timeout: float = attrs.field(default=10.0, validator=gt(0))
+    """Seconds the server has to say goodbye."""
+
+
+class WebSocketSource(ListeningSource):
+    """Every message of the server is one of the channel, if the parser can read it.
+
+    When the server closes the socket in order (1000) the source is over; all else is a failure.
+    """
+
+    def __init__(
+        self, config: WebSocketSourceConfig, parser: Parser | None = None, name: str = ""
+    ) -> None:
+        super().__init__(name or f"websocket {urlsplit(config.url).netloc}", config, parser)
+        self._config = config
+        self._socket: WebSocketConnection | None = None
+        self._handing_on = False
+        """It reads nothing while the channel is busy, so no answer to a ping either."""
+        self._silent = False
+        self._sent = 0
+
+    async def send(self, message: str | bytes) -> None:
+        """Say something to the server.
+
+        Raises:
+            SourceFailed: it is not connected, or the server takes no bytes.
+        """
+        if self._socket is None:
+            raise SourceFailed("not connected")
+        try:
+            with trio.fail_after(_WRITE):
+                await self._socket.send_message(message)
+        except ConnectionClosed:
+            raise SourceFailed("not connected") from None
+        except trio.TooSlowError:
+            raise SourceFailed(f"the server took no bytes for {_WRITE:g} s") from None
+        self._sent += 1
+
+    async def listen(self, emit: Feed) -> None:
+        config = self._config
+        self._silent = False
+        headers = config.revealed().items()
+        opened = open_websocket_url(
+            config.url,
+            await secure_context(config.url),
+            subprotocols=config.subprotocols or None,
+            extra_headers=[(name.encode(), value.encode()) for name, value in headers],
+            max_message_size=config.max_size,
+            connect_timeout=config.connect_timeout,
+            disconnect_timeout=config.close_timeout,
+        )
+        try:
+            async with opened as socket:
+                self._socket = socket
+                self.is_connected(emit)
+                await self._hear(socket, emit)
+        except ConnectionRejected as rejected:
+            status = rejected.status_code
+            raise SourceFailed(f"HTTP {status}", final=400 <= status < 500) from None
+        except HandshakeError as error:
+            raise SourceFailed(f"cannot connect ({type(error).__name__})") from None
+        finally:
+            self._socket = None
+
+    async def _hear(self, socket: WebSocketConnection, emit: Feed) -> None:
+        code: int | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_alive, socket, nursery.cancel_scope)
+            try:
+                while True:
+                    payload = await socket.get_message()
+                    self._handing_on = True
+                    await self.take(payload, emit)
+                    self._handing_on = False
+            except ConnectionClosed as closed:
+                code = closed.reason.code if closed.reason is not None else None
+            nursery.cancel_scope.cancel()
+        if self._silent:
+            raise SourceFailed(f"no answer to a ping for {self._config.ping_timeout:g} s")
+        if code == _TOO_BIG:
+            raise SourceFailed(f"closed (1009): more than {self._config.max_size} bytes?")
+        if code != _IN_ORDER:
+            raise SourceFailed("the connection broke" if code is None else f"closed ({code})")
+
+    async def _keep_alive(self, socket: WebSocketConnection, hearing: trio.CancelScope) -> None:
+        while True:
+            await trio.sleep(self._config.ping_interval)
+            with trio.move_on_after(self._config.ping_timeout) as patience:
+                try:
+                    await socket.ping()
+                except ConnectionClosed:
+                    return  # whoever hears has been told why
+            if patience.cancelled_caught and not self._handing_on:
+                self._silent = True
+                hearing.cancel()
+                return
+
+    def details(self) -> Mapping[str, Any]:
+        return {**super().details(), "sent": self._sent}
