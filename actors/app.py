@@ -11,22 +11,29 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from starlette.routing import BaseRoute
+
 from actors.call.exchange import Exchange
 from actors.call.tree import CallPlan
+from actors.channels import find_websocket, inbound_webhooks, kept, rooms
 from actors.config import TroupeConfig
 from actors.demo import script_of, team_of
 from actors.machines.speech_text import SpeechTextConfig
 from actors.providers import PATIENT, Providers, providers
+from actors.room.config import RoomsConfig
 from models.llm.dialogue import ScriptError, phrases
 from models.local import EngineMissing
-from supervision import Actor, ChildSpec, DynamicSupervisor
+from supervision import Actor, ChildSpec, DynamicSupervisor, System
 from supervision.secret import Secret
+from transports.channels.webhook_in import webhook_routes
+from transports.channels.websocket import room_wires
 from transports.connection import Connection
 from transports.pcm.config import PcmConfig
 from transports.server.config import ServerConfig
 from transports.server.head import Head
 from transports.server.listener import tls_context
 from transports.server.tree import Server, pcm_wires
+from transports.stores.postgres import DriverMissing
 
 logger = logging.getLogger("troupe.node")
 
@@ -56,9 +63,10 @@ def compose(config: TroupeConfig) -> Sequence[ChildSpec[Any]]:
             backoff=PATIENT,
         ),
         ChildSpec(EXCHANGE.strip("/"), partial(Exchange, plan, config.calls), backoff=PATIENT),
+        *rooms(config.rooms, config.store, models.models),
         ChildSpec(
             SERVER.strip("/"),
-            partial(_Server, config.server, config.media),
+            partial(_Server, config.server, config.media, config.rooms),
             shutdown=5.0,
             backoff=PATIENT,
         ),
@@ -78,8 +86,9 @@ def check(config: TroupeConfig) -> None:
     try:
         script_of(config.models.llm.dialogue.script)
         providers(config.models)
+        kept(config.store)
         tls_context(config.server)
-    except (ScriptError, EngineMissing, OSError) as error:
+    except (ScriptError, EngineMissing, DriverMissing, OSError) as error:
         raise Unusable(str(error)) from error
 
 
@@ -115,9 +124,11 @@ def call_plan(config: TroupeConfig, models: Providers) -> CallPlan:
 class _Server(Server):
     """The one port, with the exchange behind its media path."""
 
-    def __init__(self, config: ServerConfig, media: PcmConfig) -> None:
+    def __init__(self, config: ServerConfig, media: PcmConfig, rooms: RoomsConfig) -> None:
         self._settings = media
-        super().__init__(config, {"/media": self._wire})
+        self._rooms = rooms
+        wires = {"/media": self._wire, "/ws": self._room_wire}
+        super().__init__(config, wires, public=self._webhooks)
 
     def _wire(
         self, connection: Connection, head: Head, admits: Callable[[Secret | None], bool]
@@ -125,3 +136,12 @@ class _Server(Server):
         # The exchange is looked up when somebody comes: while this actor is made, it has no place
         # in the tree yet.
         return pcm_wires(self.system.ref(EXCHANGE), self._settings)(connection, head, admits)
+
+    def _room_wire(
+        self, connection: Connection, head: Head, admits: Callable[[Secret | None], bool]
+    ) -> Actor[Any]:
+        find = partial(find_websocket, self._rooms, self._rooms.plan(), self.system)
+        return room_wires(find, self._rooms.wire)(connection, head, admits)
+
+    def _webhooks(self, system: System) -> Sequence[BaseRoute]:
+        return webhook_routes(system.ref(self._rooms.plan().desk), inbound_webhooks(self._rooms))

@@ -19,12 +19,14 @@ from attrs.validators import gt, le, matches_re
 from actors.call.exchange import ExchangeConfig
 from actors.machines.profiles import FloorConfig
 from actors.providers import ModelsConfig
+from actors.room.config import RoomsConfig
 from actors.secret_sources import SecretSources
 from actors.strict import Fault, Faulty, structure
 from supervision.config import SupervisionConfig
 from supervision.secret import Secret
 from transports.pcm.config import PcmConfig
 from transports.server.config import ServerConfig
+from transports.stores.config import StoreConfig
 
 
 @attrs.frozen
@@ -68,6 +70,8 @@ class TroupeConfig:
     floor: FloorConfig = attrs.field(factory=FloorConfig)
     speech: SpeechConfig = attrs.field(factory=SpeechConfig)
     models: ModelsConfig = attrs.field(factory=ModelsConfig)
+    store: StoreConfig = attrs.field(factory=StoreConfig)
+    rooms: RoomsConfig = attrs.field(factory=RoomsConfig)
 
 
 @attrs.define(eq=False)

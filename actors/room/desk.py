@@ -15,10 +15,11 @@ import trio
 
 from actors.machines.room.editing import readable
 from actors.room.plan import RoomsPlan
-from actors.room.registrations import Follow, Registrations, RegistrationsChanged
+from actors.room.registrations import CurrentRegistrations, Registrations, RegistrationsChanged
 from actors.room.requests import Inbound, ReportDelivery, RoomMade
 from actors.room.routing import room_of
 from actors.room.tree import room_spec
+from actors.room.verbs import AttachChannel
 from models.rooms.channel import CatchUp, ChannelInfo, MarkReadBy, Receive, Report
 from models.rooms.errors import (
     AlreadyThere,
@@ -132,15 +133,16 @@ class Desk(Actor[DeskRequests]):
     def __init__(self, plan: RoomsPlan) -> None:
         super().__init__()
         self._plan = plan
+        self._registrations = Registrations()
         self._buckets: dict[str, TokenBucket] = {}
         self._opening: dict[str, trio.Event] = {}
         self._senders: dict[tuple[str, str], deque[tuple[Receive, Promise[Any]]]] = {}
         self._received = self._routed = self._limited = 0
 
     async def on_start(self) -> None:
-        self._registrations: Registrations = await self.system.ref(self._plan.registry).ask(
-            Follow(self.path)
-        )
+        registry = self.system.find(self._plan.registry)
+        if registry is not None:  # else it is not there yet, and will tell
+            self._registrations = await registry.ask(CurrentRegistrations())
         self._store = self.system.ref(self._plan.store)
         self._rooms = self.system.ref(self._plan.rooms)
 
@@ -222,7 +224,7 @@ class Desk(Actor[DeskRequests]):
         room_id = await room_of(receive.message, info, self._ask_store)
         if room_id is not None:
             return await self._opened(room_id)
-        return await self._made(self._new_room(self._plan.new_id()))
+        return await self._made(self._new_room(self._plan.new_id()), by_message=True)
 
     @handles
     def on_routed(self, message: _Routed) -> None:
@@ -356,7 +358,7 @@ class Desk(Actor[DeskRequests]):
             return await self._opened(room_id)
         except RoomNotFound:
             try:
-                return await self._made(self._new_room(room_id))
+                return await self._made(self._new_room(room_id), by_message=True)
             except AlreadyThere:
                 return await self._opened(room_id)
 
@@ -377,7 +379,7 @@ class Desk(Actor[DeskRequests]):
             done.set()
         return self.system.ref(f"{self._plan.rooms}/{room_id}/room")
 
-    async def _made(self, room: Room) -> ActorRef[Any]:
+    async def _made(self, room: Room, by_message: bool = False) -> ActorRef[Any]:
         try:
             check_id("a room id", room.id)
         except ValueError as error:
@@ -385,6 +387,9 @@ class Desk(Actor[DeskRequests]):
         await self._ask_store(CreateRoom(room))
         ref = await self._opened(room.id)
         await ref.ask(RoomMade())
+        if by_message:
+            for name in self._plan.newcomers:
+                await ref.ask(AttachChannel(name))
         return ref
 
     async def _ask_store(self, request: StoreRequest[Any]) -> Any:

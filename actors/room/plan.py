@@ -36,6 +36,8 @@ class RoomsPlan:
     """Seconds the store has for one request."""
     inbound_rate: float | None = None
     """Messages a second that the desk lets in from one channel; None is all."""
+    newcomers: tuple[str, ...] = ()
+    """Channels that a room has from the start, if a message made it."""
     new_id: Callable[[], str] = new_id
     wall: Callable[[], datetime] = wall
     """The time of day: virtual in tests."""

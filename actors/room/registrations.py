@@ -42,10 +42,3 @@ class RegistrationsChanged:
     """Channels or hooks of the node are others now."""
 
     registrations: Registrations
-
-
-@attrs.frozen
-class Follow(Request[Registrations]):
-    """Tell the actor at that path of every change; answered with how it is now."""
-
-    path: str

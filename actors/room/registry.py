@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from actors.machines.room.hooking import Hook, HookTable
 from actors.room.plan import RoomsPlan
 from actors.room.registrations import (
     CurrentRegistrations,
-    Follow,
     Registrations,
     RegistrationsChanged,
 )
@@ -17,7 +18,7 @@ from models.rooms.errors import AlreadyThere, RoomsError
 from models.rooms.info import ChannelInfo
 from models.rooms.refusals import RefuseFor
 from models.rooms.traffic import FrameworkEvent
-from supervision import Actor, ChildSpec, Request, SupervisionError, handles
+from supervision import Actor, ChildSpec, Request, SupervisionError, System, handles
 from supervision.supervisor import StartChild, TerminateChild, WhichChildren
 
 
@@ -49,36 +50,30 @@ class RemoveHook(Request[bool]):
     name: str
 
 
-RegistryMessage = (
-    RegisterChannel | UnregisterChannel | AddHook | RemoveHook | CurrentRegistrations | Follow
-)
+RegistryMessage = RegisterChannel | UnregisterChannel | AddHook | RemoveHook | CurrentRegistrations
 
 
 class Registry(Actor[RegistryMessage]):
     """Holds what is registered, tells the rooms, and starts the transports."""
 
-    def __init__(self, plan: RoomsPlan, initial: Registrations) -> None:
-        """`initial`: what the composition root knows; registered again whenever this starts."""
+    def __init__(self, plan: RoomsPlan, initial: Callable[[System], Registrations]) -> None:
+        """`initial`: makes what the composition root knows of, whenever this starts."""
         super().__init__()
         self._plan = plan
-        self._now = initial
-        self._followers: list[str] = []
+        self._initial = initial
+        self._now = Registrations()
 
     async def on_start(self) -> None:
-        for spec in self._now.channels.values():
+        registrations = self._initial(self.system)
+        for spec in registrations.channels.values():
             await self._start(spec)
+        await self._change(registrations)
 
     def __repr__(self) -> str:
         return f"<Registry: {len(self._now.channels)} channels, {len(self._now.hooks)} hooks>"
 
     @handles
     def on_current(self, request: CurrentRegistrations) -> Registrations:
-        return self._now
-
-    @handles
-    def on_follow(self, request: Follow) -> Registrations:
-        if request.path not in self._followers:
-            self._followers.append(request.path)
         return self._now
 
     @handles
@@ -136,7 +131,7 @@ class Registry(Actor[RegistryMessage]):
         told = RegistrationsChanged(registrations)
         rooms = await self.system.ref(self._plan.rooms).ask(WhichChildren())
         paths = [f"{self._plan.rooms}/{room.id}/room" for room in rooms]
-        for path in (*self._followers, *paths):
+        for path in (self._plan.desk, *paths):
             ref = self.system.find(path)
             if ref is None:
                 continue

@@ -9,29 +9,20 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import attrs
-
 from actors.machines.room import reacting
-from actors.machines.room.broadcast import redrive
 from actors.machines.room.cascade import Cascade
-from actors.machines.room.core import RoomCore
-from actors.machines.room.hooking import HookTable
-from actors.machines.room.line import Line, Passage
-from actors.machines.room.pipeline import Pipeline, from_application
+from actors.machines.room.pipeline import from_application
 from actors.machines.room.steps import Lock, Steps, Turned
-from actors.machines.room.turns import Turns
-from actors.room.around import Around
-from actors.room.delivery import CutStreams, Delivered, Resting
-from actors.room.hook_runner import HookRunner
-from actors.room.household import Household, MemberFailed, MemberGone, MemberMessage, MemberStarted
-from actors.room.outbox import Fired, Outbox, TurnOver, agent_name, delivery_name
-from actors.room.plan import RoomsPlan
-from actors.room.registrations import CurrentRegistrations, RegistrationsChanged
+from actors.room.delivery import Delivered, Resting
+from actors.room.household import MemberFailed, MemberGone, MemberStarted
+from actors.room.messages import RoomStatistics, TimersDue
+from actors.room.outbox import Fired, TurnOver, delivery_name
+from actors.room.passing import PassingRoom
+from actors.room.registrations import RegistrationsChanged
 from actors.room.requests import (
     AddRoomHook,
     Cancel,
@@ -41,210 +32,24 @@ from actors.room.requests import (
     RoomOperation,
     SendEvent,
 )
-from actors.room.waiting import Came, Waiting
-from models.rooms.channel import TurnMessage, TurnText, TurnThinking, TurnTool
+from models.rooms.channel import TurnText, TurnThinking, TurnTool
 from models.rooms.errors import (
     ChannelNotFound,
-    Conflict,
     Overloaded,
     RoomClosed,
-    RoomNotFound,
     RoomsError,
-    StoreUnavailable,
 )
 from models.rooms.event import RoomEvent
-from models.rooms.kinds import ChannelCategory
 from models.rooms.refusals import RefusedFor, RefuseFor
 from models.rooms.room import RoomContext
 from models.rooms.traffic import InboundResult
-from supervision import Actor, ChildSpec, Mailbox, Overflow, Promise, handles
-from supervision.timers import Timer
-from transports.stores.backend import EventFilter, Page, RoomRecord
-from transports.stores.requests import Advance, GetTimeline, LoadRoom
+from supervision import Promise, handles
 
 logger = logging.getLogger("troupe.rooms")
 
-WITH_BLOCKED = EventFilter(include_blocked=True)
-HOOKS = "hooks"
 
-
-@attrs.frozen
-class _Pump:
-    """Passages wait to be begun."""
-
-
-@attrs.frozen
-class _Late:
-    """A passage may have taken too long."""
-
-
-@attrs.frozen
-class _TimersDue:
-    """The room's timers have something to do."""
-
-
-@attrs.frozen
-class _Reread:
-    """The room as the store has it; None: the store is still away."""
-
-    found: tuple[RoomRecord, Sequence[RoomEvent]] | None
-    problem: str = ""
-
-
-@attrs.frozen
-class RoomStatistics:
-    """A room from outside."""
-
-    status: str
-    events: int
-    delivered_index: int
-    bindings: int
-    participants: int
-    under_way: int
-    """Messages whose cascade is not over."""
-    waiting: int
-    """Passages at the door."""
-    turns: int
-    refused: int
-    """Messages that found the room full."""
-    stale: int
-    """Progress of turns that were over already."""
-
-
-RoomMessage = (
-    Inbound
-    | SendEvent
-    | RoomOperation[Any]
-    | Look
-    | Cancel
-    | AddRoomHook
-    | RemoveRoomHook
-    | TurnMessage
-    | Delivered
-    | Resting
-    | MemberMessage
-    | TurnOver
-    | Fired
-    | RegistrationsChanged
-    | Came
-    | _Pump
-    | _Late
-    | _TimersDue
-    | _Reread
-)
-
-
-class RoomActor(Actor[RoomMessage]):
+class RoomActor(PassingRoom):
     """One room. Started once its record is in the store."""
-
-    # Admission counts cascades, below; this only has to hold what those lead to.
-    mailbox = Mailbox(100_000, Overflow.REFUSE)
-
-    def __init__(self, room_id: str, plan: RoomsPlan) -> None:
-        super().__init__()
-        self._id = room_id
-        self._plan = plan
-        self._status = "opening"
-        self._own_hooks = HookTable()
-        self._line = Line()
-        self._arrived: deque[Passage] = deque()
-        self._callers: dict[Cascade, tuple[Promise[Any], Callable[[Cascade], Any]]] = {}
-        self._refused = 0
-        self._told = -1
-        """The delivery cursor that the store knows."""
-        self._unsure = False
-        """A commit may or may not have been made: the store knows."""
-        self._timer: Timer | None = None
-        self._late: Timer | None = None
-
-    # -- beginning ------------------------------------------------------------------------
-
-    async def on_start(self) -> None:
-        plan = self._plan
-        self._registrations = await self.system.ref(plan.registry).ask(CurrentRegistrations())
-        self._store = self.system.ref(plan.store)
-        record, events = await self._read(-1)
-        self._begin(record, events)
-
-    async def _read(self, known: int) -> tuple[RoomRecord, Sequence[RoomEvent]]:
-        """The room as it is on disk, and what of it was not brought to everybody.
-
-        Args:
-            known: events up to here are in hand already.
-        """
-        settings = self._plan.settings
-        asked = [info.recent_events_window for info in self._registrations.infos.values()]
-        window = min(max([settings.window, *asked]), settings.most_window)
-        timeout = self._plan.store_timeout
-        record = await self._store.ask(LoadRoom(self._id, window), timeout=timeout)
-        if record is None:
-            raise RoomNotFound("room", self._id)
-        room = record.context.room
-        events: list[RoomEvent] = []
-        after = max(room.delivered_index, known)
-        while after < room.latest_index:
-            page = Page(limit=1000, after_index=after)
-            request = GetTimeline(self._id, WITH_BLOCKED, page)
-            more = await self._store.ask(request, timeout=timeout)
-            if not more:
-                break
-            events += more
-            after = more[-1].index
-        return record, events
-
-    def _begin(self, record: RoomRecord, events: Sequence[RoomEvent]) -> None:
-        plan, registrations = self._plan, self._registrations
-        self._core = RoomCore.restored(
-            record,
-            channels=registrations.infos,
-            settings=plan.settings,
-            hooks=registrations.hooks,
-            new_id=plan.new_id,
-            now=plan.wall(),
-        )
-        self._turns = Turns(self._core)
-        self._pipeline = Pipeline(self._core, self._turns, plan.identity)
-        self._household = Household(self.system.ref(f"{plan.rooms}/{self._id}"), self.pipe)
-        around = Around(
-            self,
-            plan,
-            self._id,
-            self._store,
-            self._household,
-            partial(ChildSpec, HOOKS, partial(HookRunner, self._id)),
-            lambda: self._registrations,
-            lambda: self._core.hooks,
-            lambda: self._core.context,
-        )
-        self._waiting = Waiting(around)
-        self._outbox = Outbox(around, self._settle)
-        self._told = self._core.delivered_index
-        self._meet_siblings()
-        redrive(self._core, self._turns, events)
-        self._flush()
-
-    def _meet_siblings(self) -> None:
-        """They may have outlived an earlier life of this actor.
-
-        Deliveries go on, and know what they were given; what agents were making has nobody any
-        more to make it for.
-        """
-        here = f"{self._plan.rooms}/{self._id}"
-        refs = self._household.refs
-        for name, binding in self._core.bindings.items():
-            agent = binding.category is ChannelCategory.INTELLIGENCE
-            member = agent_name(name) if agent else delivery_name(name)
-            sibling = self.system.find(f"{here}/{member}")
-            if sibling is None:
-                continue
-            refs[member] = sibling
-            if agent:
-                self._household.dismiss(member)
-            else:
-                sibling.tell(CutStreams())
-        runner = self.system.find(f"{here}/{HOOKS}")
-        if runner is not None:
-            refs[HOOKS] = runner
 
     def __repr__(self) -> str:
         return f"<Room {self._id}: {self._status}>"
@@ -397,154 +202,6 @@ class RoomActor(Actor[RoomMessage]):
             case _:
                 raise fault
 
-    # -- passages -------------------------------------------------------------------------
-
-    def _arrive(
-        self,
-        steps: Steps[Any],
-        done: Callable[[Any, Exception | None], None],
-        *,
-        cascade: Cascade | None = None,
-        sender: object = None,
-        nested: bool = False,
-    ) -> None:
-        """Begin a passage, in a step of its own: what it waits for must not inherit the patience
-        of whoever asked.
-        """
-        deadline = self.now + self._plan.settings.process_timeout
-        passage = Passage(steps, done, cascade, sender, deadline, nested)
-        if not self._arrived:
-            self.ref.tell(_Pump())
-        self._arrived.append(passage)
-
-    @handles
-    def on_pump(self, message: _Pump) -> None:
-        while self._arrived:
-            passage = self._arrived.popleft()
-            self._line.come(passage)
-            self._advance(passage, None, None)
-        self._flush()
-
-    @handles
-    def on_came(self, message: Came) -> None:
-        passage = message.passage
-        if passage.number != message.number:
-            return  # it did not wait so long
-        if isinstance(message.error, StoreUnavailable | Conflict):
-            self._unsure = True
-        if passage.inside and self._line.inside[-1] is not passage:
-            passage.answer = (message.value, message.error)
-            return
-        self._advance(passage, message.value, message.error)
-        self._flush()
-
-    def _advance(self, passage: Passage, value: Any, error: Exception | None) -> None:
-        """Go on with a passage until it waits, or is over."""
-        self._core.now = self._plan.wall()
-        while True:
-            passage.number += 1
-            try:
-                steps = passage.steps
-                wait = steps.throw(error) if error is not None else steps.send(value)
-            except StopIteration as stop:
-                self._leave(passage, stop.value, None)
-                return
-            except (Turned, RoomsError) as fault:
-                self._leave(passage, None, fault)
-                return
-            passage.waits = wait
-            value = error = None
-            if not isinstance(wait, Lock):
-                self._waiting.carry_out(passage, wait)
-                break
-            if not passage.nested:
-                break
-            self._line.enter_nested(passage)
-        if passage.can_expire and passage.deadline < math.inf:
-            self._arm_late(passage.deadline)
-
-    def _leave(self, passage: Passage, value: Any, fault: Exception | None) -> None:
-        below = self._line.leave(passage)
-        passage.done(value, fault)
-        if below is not None and below.answer is not None:
-            (value, error), below.answer = below.answer, None
-            self._advance(below, value, error)
-
-    def _flush(self) -> None:
-        """Let in who may go in, and do what was decided, until nothing is left to do."""
-        core = self._core
-        while True:
-            if not self._unsure:
-                while (passage := self._line.next()) is not None:
-                    self._advance(passage, None, None)
-            elif not self._line.inside:
-                self._reread()
-            if not core.out:
-                break
-            out, core.out = core.out, []
-            for effect in out:
-                self._outbox.carry_out(effect)
-        if core.moved or core.delivered_index != self._told:
-            self._told = core.delivered_index
-            moved, core.moved = core.moved, {}
-            self._store.tell(Advance(self._id, moved, self._told))
-        self._arm_timers()
-
-    # -- lateness ---------------------------------------------------------------------------
-
-    def _arm_late(self, deadline: float) -> None:
-        if self._late is None:
-            self._late = self.send_after(max(0.0, deadline - self.now), _Late())
-
-    @handles
-    def on_late(self, message: _Late) -> None:
-        """Passages that are not on their way to disk by now end, and leave no trace."""
-        self._late = None
-        soonest = math.inf
-        for passage in list(self._line):
-            suspended = passage.inside and self._line.inside[-1] is not passage
-            if not passage.can_expire or passage.cascade is None or suspended:
-                continue
-            if passage.deadline <= self.now:
-                timeout = self._plan.settings.process_timeout
-                self._core.announce("process_timeout", {"timeout": timeout})
-                self._advance(passage, None, Turned("process_timeout"))
-            else:
-                soonest = min(soonest, passage.deadline)
-        if soonest < math.inf:
-            self._arm_late(soonest)
-        self._flush()
-
-    # -- the store was away -------------------------------------------------------------------
-
-    def _reread(self) -> None:
-        """Nobody goes in before it is known what is on disk."""
-        if self._line.waiting and not self._rereading:
-            self._rereading = True
-            self.start_task(
-                self._read,
-                self._core.room.latest_index,
-                name="read again",
-                to=_Reread,
-                failed=lambda error: _Reread(None, str(error)),
-            )
-
-    _rereading = False
-
-    @handles
-    def on_reread(self, message: _Reread) -> None:
-        self._rereading = False
-        if message.found is None:
-            fault = StoreUnavailable(message.problem)
-            for passage in list(self._line.waiting):
-                self._advance(passage, None, fault)
-        else:
-            record, events = message.found
-            self._unsure = False
-            self._core.reread(record)
-            redrive(self._core, self._turns, events)
-        self._flush()
-
     # -- deliveries and turns -------------------------------------------------------------------
 
     @handles
@@ -617,10 +274,10 @@ class RoomActor(Actor[RoomMessage]):
             wait = self._core.seconds_until_due()
             if wait < math.inf:
                 # "More than", so a moment later than the threshold.
-                self._timer = self.send_after(max(0.0, wait) + 0.001, _TimersDue())
+                self._timer = self.send_after(max(0.0, wait) + 0.001, TimersDue())
 
     @handles
-    def on_timers_due(self, message: _TimersDue) -> None:
+    def on_timers_due(self, message: TimersDue) -> None:
         self._timer = None
         self._core.now = self._plan.wall()
         if self._core.due() is not None:

@@ -1,15 +1,14 @@
 """Event sources under supervision: attached to a channel, restarted when they fail, watched over.
 
-    /sources            one_for_one
-    ├─ running          dynamic; a runner for each channel that has a source
-    │  └─ <channel>     runs it; it fails with its source, and waits longer each time
-    └─ desk             attaches, detaches, and knows how they all are
+/sources            one_for_one
+├─ running          dynamic; a runner for each channel that has a source
+│  └─ <channel>     runs it; it fails with its source, and waits longer each time
+└─ desk             attaches, detaches, and knows how they all are
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from math import inf
@@ -17,14 +16,16 @@ from typing import Any
 from uuid import uuid4
 
 import attrs
-from attrs.validators import ge, gt, instance_of, lt, optional
+from attrs.validators import ge, gt, lt, optional
 
-from actors.room.source_runner import Report, SourceRunner, Trials
-from models.rooms.channel import DeskMessage
-from models.rooms.errors import AlreadyThere, RoomsError, SourceNotFound
+from actors.room.source_runner import SourceReport, SourceRunner, Trials
+from actors.room.source_table import Attached, SourceTable
+from actors.room.source_table import SourceState as SourceState
+from models.rooms.channel import Receive
+from models.rooms.errors import AlreadyThere, SourceNotFound
 from models.rooms.event import NOTHING
 from models.rooms.kinds import SourceStatus
-from models.rooms.refusals import RefusedFor, RefuseFor
+from models.rooms.refusals import RefuseFor
 from models.rooms.room import check_id
 from models.rooms.traffic import FrameworkEvent
 from supervision import (
@@ -43,7 +44,13 @@ from supervision.resilience import Backoff
 from supervision.supervisor import StartChild, TerminateChild
 from transports.sources import Source
 
-logger = logging.getLogger("troupe.rooms")
+
+@attrs.frozen
+class SourcesConfig:
+    """What holds for all sources."""
+
+    receive_timeout: float = attrs.field(default=300.0, validator=[gt(0), lt(inf)])
+    """Seconds a message of a source is waited for, with all that it causes."""
 
 
 def _channel(_instance: object, _field: object, value: str) -> None:
@@ -58,7 +65,7 @@ class AttachSource(Request[None]):
     """
 
     channel_id: str = attrs.field(validator=_channel)
-    source: Source = attrs.field(validator=instance_of(Source))
+    source: Source
     auto_restart: bool = True
     """It is started again when it fails."""
     restart_delay: float = attrs.field(default=5.0, validator=[gt(0), lt(inf)])
@@ -86,26 +93,6 @@ class DetachSource(Request[None]):
 
 
 @attrs.frozen
-class SourceState:
-    """How a source is."""
-
-    channel_id: str
-    name: str
-    status: SourceStatus
-    connected_at: datetime | None = None
-    last_message_at: datetime | None = None
-    messages_received: int = 0
-    error: str | None = None
-    """Why it does not hear at the moment, or did not before."""
-    attempt: int = 0
-    """Failures in a row."""
-    refused: int = 0
-    """Messages that the rooms would not have."""
-    metadata: Mapping[str, Any] = NOTHING
-    """What only this kind of source knows."""
-
-
-@attrs.frozen
 class SourceHealth(Request[SourceState]):
     """How is it? Refused (`RefusedFor`) with SourceNotFound."""
 
@@ -120,50 +107,7 @@ class ListSources(Request[Sequence[SourceState]]):
 SourcesMessage = AttachSource | DetachSource | SourceHealth | ListSources
 
 
-# -- what the desk knows ---------------------------------------------------------------------------
-
-
-@attrs.define(eq=False)
-class Attached:
-    """A source and its channel."""
-
-    wanted: AttachSource
-    state: SourceState
-    runner: ActorRef[Any] | None = None
-    """None while it is being started, and when it is over."""
-    starting: bool = True
-
-    @property
-    def over(self) -> bool:
-        """It runs no more, and nobody will start it again."""
-        return self.runner is None and not self.starting
-
-
-class SourceTable:
-    """The sources by their channel. They outlive the desk's restarts."""
-
-    def __init__(self) -> None:
-        self._sources: dict[str, Attached] = {}
-
-    def get(self, channel_id: str) -> Attached | None:
-        """The source of that channel, if it has one."""
-        return self._sources.get(channel_id)
-
-    def put(self, attached: Attached) -> None:
-        """It is the channel's source now."""
-        self._sources.pop(attached.wanted.channel_id, None)
-        self._sources[attached.wanted.channel_id] = attached
-
-    def remove(self, attached: Attached) -> None:
-        """It is not any more."""
-        if self._sources.get(attached.wanted.channel_id) is attached:
-            del self._sources[attached.wanted.channel_id]
-
-    def __iter__(self) -> Iterator[Attached]:
-        return iter(self._sources.values())
-
-    def __len__(self) -> int:
-        return len(self._sources)
+# -- the desk ----------------------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -196,7 +140,7 @@ class SourcesStatistics:
     refused: int
 
 
-DeskInside = SourcesMessage | Report | Terminated | _Started | _NotStarted | _Stopped
+DeskInside = SourcesMessage | SourceReport | Terminated | _Started | _NotStarted | _Stopped
 
 
 class SourcesDesk(Actor[DeskInside]):
@@ -204,22 +148,19 @@ class SourcesDesk(Actor[DeskInside]):
 
     def __init__(
         self,
-        desk: ActorRef[DeskMessage],
-        running: str,
-        receive_timeout: float,
+        desk: ActorRef[Receive],
         table: SourceTable | None = None,
+        config: SourcesConfig | None = None,
     ) -> None:
         """Nothing runs before it is attached.
 
         Args:
             desk: whom the sources' messages are handed to.
-            running: the path of the supervisor of the runners.
-            receive_timeout: seconds that a message is waited for, with all that it causes.
+            table: of an earlier life.
         """
         super().__init__()
         self._desk = desk
-        self._running = running
-        self._receive_timeout = receive_timeout
+        self._config = config or SourcesConfig()
         self._table = table if table is not None else SourceTable()
 
     def on_start(self) -> None:
@@ -238,7 +179,7 @@ class SourcesDesk(Actor[DeskInside]):
         if known is not None and not known.over:
             raise RefuseFor(AlreadyThere("source of channel", channel_id))
         state = SourceState(channel_id, message.source.name, SourceStatus.CONNECTING)
-        attached = Attached(message, state)
+        attached = Attached(channel_id, message.source, state)
         self._table.put(attached)
         spec: ChildSpec[Any] = ChildSpec(
             channel_id,
@@ -251,7 +192,7 @@ class SourcesDesk(Actor[DeskInside]):
                 Trials(message.max_restart_attempts, message.backoff().quiet),
                 auto_restart=message.auto_restart,
                 concurrent=message.max_concurrent_emits,
-                receive_timeout=self._receive_timeout,
+                receive_timeout=self._config.receive_timeout,
             ),
             Restart.TRANSIENT,
             backoff=message.backoff(),
@@ -265,20 +206,22 @@ class SourcesDesk(Actor[DeskInside]):
 
     @property
     def _supervisor(self) -> ActorRef[Any]:
-        return self.system.ref(self._running)
+        return self.system.ref(f"{self.path.rpartition('/')[0]}/running")
 
     @handles
     def on_started(self, message: _Started) -> None:
         attached = message.attached
         attached.starting, attached.runner = False, message.runner
         self.watch(message.runner)
-        self._announce("source_attached", attached)
+        self._tell_attached(attached)
         message.promise.resolve(None)
+        self.unstash()
 
     @handles
     def on_not_started(self, message: _NotStarted) -> None:
         self._table.remove(message.attached)
         message.promise.refuse(f"the source cannot be started: {message.error}")
+        self.unstash()
 
     # -- detaching ------------------------------------------------------------------------
 
@@ -303,7 +246,7 @@ class SourcesDesk(Actor[DeskInside]):
         self._detached(message.attached, message.promise)
 
     def _detached(self, attached: Attached, promise: Promise[None]) -> None:
-        if self._table.get(attached.wanted.channel_id) is attached:
+        if self._table.get(attached.channel_id) is attached:
             self._table.remove(attached)
             self._announce("source_detached", attached)
             self._announce("source_disconnected", attached)
@@ -312,11 +255,14 @@ class SourcesDesk(Actor[DeskInside]):
     # -- how they are ---------------------------------------------------------------------
 
     @handles
-    def on_report(self, message: Report) -> None:
+    def on_report(self, message: SourceReport) -> None:
         attached = self._table.get(message.channel_id)
-        if attached is None or attached.wanted.source is not message.source:
+        if attached is None or attached.source is not message.source:
             return  # of one that was detached meanwhile
-        for kind, data in message.apply(attached):
+        attached.reported(message)
+        if message.events:
+            self._tell_attached(attached)  # it may be connected before we hear that it runs
+        for kind, data in message.events.items():
             self._announce(kind, attached, data)
 
     @handles
@@ -327,17 +273,53 @@ class SourcesDesk(Actor[DeskInside]):
 
     @handles
     def on_health(self, message: SourceHealth) -> SourceState:
-        return self._shown(self._found(message.channel_id))
+        return self._found(message.channel_id).shown()
 
     @handles
     def on_list(self, _message: ListSources) -> Sequence[SourceState]:
-        return tuple(map(self._shown, self._table))
-
-    def _shown(self, attached: Attached) -> SourceState:
-        return attrs.evolve(attached.state, metadata=dict(attached.wanted.source.details()))
+        return tuple(attached.shown() for attached in self._table)
 
     def _found(self, channel_id: str) -> Attached:
         attached = self._table.get(channel_id)
         if attached is None:
             raise RefuseFor(SourceNotFound("source of channel", channel_id))
         return attached
+
+    # -- telling --------------------------------------------------------------------------
+
+    def _tell_attached(self, attached: Attached) -> None:
+        if not attached.announced:
+            attached.announced = True
+            self._announce("source_attached", attached)
+
+    def _announce(self, kind: str, attached: Attached, data: Mapping[str, Any] = NOTHING) -> None:
+        self.system.events.publish(
+            FrameworkEvent(
+                uuid4().hex,
+                kind,
+                datetime.now(UTC),
+                channel_id=attached.channel_id,
+                data=data or {"source_name": attached.state.name},
+            )
+        )
+
+    def statistics(self) -> SourcesStatistics:
+        states = [attached.state for attached in self._table]
+        return SourcesStatistics(
+            attached=len(states),
+            connected=sum(state.status is SourceStatus.CONNECTED for state in states),
+            messages_received=sum(state.messages_received for state in states),
+            refused=sum(state.refused for state in states),
+        )
+
+    def __repr__(self) -> str:
+        return f"<SourcesDesk {len(self._table)} sources>"
+
+
+def sources_spec(
+    desk: ActorRef[Receive], config: SourcesConfig | None = None, name: str = "sources"
+) -> ChildSpec[Any]:
+    """How the sources of a node start: a supervisor, with the `SourcesDesk` at its `desk`."""
+    running: ChildSpec[Any] = ChildSpec("running", DynamicSupervisor)
+    office: ChildSpec[Any] = ChildSpec("desk", partial(SourcesDesk, desk, SourceTable(), config))
+    return ChildSpec(name, partial(Supervisor, [running, office]))

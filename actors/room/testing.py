@@ -21,7 +21,6 @@ import trio
 
 from actors.room.conversations import Conversations
 from actors.room.plan import RoomsPlan
-from actors.room.registrations import Registrations
 from actors.room.scripted_agent import Plan, ScriptedAgent
 from actors.room.services import room_services
 from models.rooms.kinds import ChannelType
@@ -72,9 +71,7 @@ class RoomRig:
         plan.setdefault("wall", virtual_wall())
         plan.setdefault("new_id", counted_ids())
         made = RoomsPlan(**plan)
-        services = room_services(
-            made, store or memory_spec(), Registrations(), **(identity or {"resolver": None})
-        )
+        services = room_services(made, store or memory_spec(), **(identity or {"resolver": None}))
         for spec in services:
             await system.start_child(spec)
         return cls(system, made, Conversations(system, made))

@@ -125,7 +125,7 @@ SUPERVISION = {
 }
 WHOLE = {
     "mailbox = 3": "mailbox: unknown name; known here: node, supervision, server, media, calls, "
-    "floor, speech, models",
+    "floor, speech, models, store, rooms",
     "[supervison]": "supervison: unknown name; did you mean 'supervision'?",
 }
 

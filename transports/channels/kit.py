@@ -302,7 +302,9 @@ class Channel(Actor[Any]):
         event = message.event
         if event is None or event.metadata.get(SEGMENTED):
             return SENT
-        return self._kit_deliver(event, self._kit_address(message.room_id), message.stream_id)
+        # The key that a `Deliver` of it would have, for the next try comes as one.
+        key = f"{event.id}:{self.info.id}"
+        return self._kit_deliver(event, self._kit_address(message.room_id), key)
 
     async def _kit_show(self, show: _Show) -> None:
         result = await self._kit_attempt(lambda: self.stream(show.answer), show.scope)

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
-from supervision import Actor, ActorRef, ChildSpec, DynamicSupervisor, Strategy, Supervisor
+from supervision import Actor, ActorRef, ChildSpec, DynamicSupervisor, Strategy, Supervisor, System
 from supervision.secret import Secret
 from transports.connection import Connection
 from transports.frame_link import OpenLink
@@ -47,6 +47,7 @@ class Server(Supervisor):
         media: Mapping[str, MakeWire],
         routes: Sequence[BaseRoute] = (),
         ready: Callable[[], bool] = lambda: True,
+        public: Callable[[System], Sequence[BaseRoute]] = lambda _: (),
     ) -> None:
         """The listener tells its address: ask `<path>/listener` for `Where()`.
 
@@ -54,14 +55,22 @@ class Server(Supervisor):
             media: what makes the wires of a path, `{"/media": pcm_wires(host)}`.
             routes: of the API, for those who are admitted.
             ready: whether the node can take calls just now.
+            public: makes routes for all, which know by themselves whom to trust.
         """
+        self._public = public
         wires = partial(DynamicSupervisor, max_children=config.max_connections)
         children: list[ChildSpec[Any]] = [
             ChildSpec("wires", wires),
-            ChildSpec("web", partial(Web, config, routes, ready)),
+            ChildSpec("web", partial(self._web, config, routes, ready)),
             ChildSpec("listener", partial(self._listener, config, media)),
         ]
         super().__init__(children, Strategy.REST_FOR_ONE)
+
+    def _web(
+        self, config: ServerConfig, routes: Sequence[BaseRoute], ready: Callable[[], bool]
+    ) -> Web:
+        # Made here rather than above: what routes refer to is in the tree by now.
+        return Web(config, routes, ready, self._public(self.system))
 
     def _listener(self, config: ServerConfig, media: Mapping[str, MakeWire]) -> Actor[Any]:
         below = self.path

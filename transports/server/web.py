@@ -65,17 +65,20 @@ class Web(Actor[Serve]):
         config: ServerConfig,
         routes: Sequence[BaseRoute],
         ready: Callable[[], bool],
+        public: Sequence[BaseRoute] = (),
     ) -> None:
         """Nothing listens before `on_start`.
 
         Args:
-            routes: for those the gate admits; pages and `/health` are there already, for all.
+            routes: for those the gate admits.
             ready: whether the node can take calls just now, for `/health`.
+            public: for all, as pages and `/health` are: each has to know by itself whom to trust.
         """
         super().__init__()
         self._config = config
         self._routes = routes
         self._ready = ready
+        self._public = public
         self._visitors: dict[int, Visitor] = {}
         """By the port they have towards hypercorn."""
         self._served = 0
@@ -117,7 +120,7 @@ class Web(Actor[Serve]):
         health = Route("/health", self._health)
         inner = Starlette(routes=list(self._routes))
         pages = page_routes()
-        public = [health, *pages]
+        public = [health, *pages, *self._public]
         app = Starlette(routes=public)
         app.router.default = partial(_guarded, inner, guard)
         return app

@@ -28,7 +28,7 @@ _CLOSING = 1.0
 class SseSourceConfig(ListeningConfig):
     """Where it listens, and how patiently."""
 
-    url: str = attrs.field(validator=matches_re(r"https?://[^\s/?#@]+[^\s#]*"), repr=False)
+    url: str = attrs.field(validator=matches_re(r"https?://[^\s/?#@]+([/?][^\s#]*)?"), repr=False)
     """"http://" or "https://", host, path, query."""
     idle_timeout: float = attrs.field(default=300.0, validator=gt(0))
     """Seconds in which nothing comes, no comment either; then the connection is lost."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,10 +15,11 @@ from trio_websocket import (
     ConnectionRejected,
     HandshakeError,
     WebSocketConnection,
-    open_websocket_url,
+    wrap_client_stream,
 )
 
 from models.net.http import secure_context
+from models.net.websocket import dial
 from transports.sources.listening import ListeningConfig, ListeningSource
 from transports.sources.protocol import Feed, Parser, SourceFailed
 
@@ -31,7 +33,7 @@ _WRITE = 5.0
 class WebSocketSourceConfig(ListeningConfig):
     """Where it listens, and how patiently."""
 
-    url: str = attrs.field(validator=matches_re(r"wss?://[^\s/?#@]+[^\s#]*"), repr=False)
+    url: str = attrs.field(validator=matches_re(r"wss?://[^\s/?#@]+([/?][^\s#]*)?"), repr=False)
     """"ws://" or "wss://", host, path, query."""
     subprotocols: tuple[str, ...] = ()
     """What it offers to speak, best first."""
@@ -57,7 +59,6 @@ class WebSocketSource(ListeningSource):
         self._socket: WebSocketConnection | None = None
         self._handing_on = False
         """It reads nothing while the channel is busy, so no answer to a ping either."""
-        self._silent = False
         self._sent = 0
 
     async def send(self, message: str | bytes) -> None:
@@ -79,34 +80,72 @@ class WebSocketSource(ListeningSource):
 
     async def listen(self, emit: Feed) -> None:
         config = self._config
-        self._silent = False
-        headers = config.revealed().items()
-        opened = open_websocket_url(
-            config.url,
-            await secure_context(config.url),
-            subprotocols=config.subprotocols or None,
-            extra_headers=[(name.encode(), value.encode()) for name, value in headers],
-            max_message_size=config.max_size,
-            connect_timeout=config.connect_timeout,
-            disconnect_timeout=config.close_timeout,
-        )
+        context = await secure_context(config.url)
+        stream: trio.abc.Stream | None = None
         try:
-            async with opened as socket:
-                self._socket = socket
-                self.is_connected(emit)
-                await self._hear(socket, emit)
-        except ConnectionRejected as rejected:
-            status = rejected.status_code
-            raise SourceFailed(f"HTTP {status}", final=400 <= status < 500) from None
-        except HandshakeError as error:
+            with trio.fail_after(config.connect_timeout):
+                stream = await dial(config.url, context)
+            await self._talk(stream, emit)
+        except (OSError, ssl.SSLError, trio.BrokenResourceError, trio.TooSlowError) as error:
             raise SourceFailed(f"cannot connect ({type(error).__name__})") from None
         finally:
             self._socket = None
+            if stream is not None:  # trio-websocket leaves it open in some cases
+                with trio.CancelScope(shield=True):  # forceful closing does not wait
+                    await trio.aclose_forcefully(stream)
+
+    async def _talk(self, stream: trio.abc.Stream, emit: Feed) -> None:
+        failure: SourceFailed | None = None
+        async with trio.open_nursery() as nursery:  # in which trio-websocket reads
+            try:
+                self._socket = await self._shake_hands(nursery, stream)
+                self.is_connected(emit)
+                await self._hear(self._socket, emit)
+            except SourceFailed as failed:
+                failure = failed  # raised outside: what leaves a nursery is a group
+            if self._socket is not None:
+                with trio.move_on_after(self._config.close_timeout):
+                    await self._socket.aclose()
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _shake_hands(
+        self, nursery: trio.Nursery, stream: trio.abc.Stream
+    ) -> WebSocketConnection:
+        config = self._config
+        parts = urlsplit(config.url)
+        headers = config.revealed().items()
+        try:
+            with trio.fail_after(config.connect_timeout):
+                return await wrap_client_stream(
+                    nursery,
+                    stream,
+                    parts.netloc,
+                    (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+                    subprotocols=config.subprotocols or None,
+                    extra_headers=[(name.encode(), value.encode()) for name, value in headers],
+                    max_message_size=config.max_size,
+                )
+        except ConnectionRejected as rejected:
+            status = rejected.status_code
+            raise SourceFailed(f"HTTP {status}", final=400 <= status < 500) from None
+        except (ConnectionClosed, HandshakeError, trio.TooSlowError) as error:
+            raise SourceFailed(f"cannot connect ({type(error).__name__})") from None
 
     async def _hear(self, socket: WebSocketConnection, emit: Feed) -> None:
         code: int | None = None
+        silent = False
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._keep_alive, socket, nursery.cancel_scope)
+            hearing = nursery.cancel_scope
+
+            async def keep_alive() -> None:
+                nonlocal silent
+                silent = await self._falls_silent(socket)
+                if silent:
+                    hearing.cancel()
+
+            nursery.start_soon(keep_alive)
             try:
                 while True:
                     payload = await socket.get_message()
@@ -115,26 +154,25 @@ class WebSocketSource(ListeningSource):
                     self._handing_on = False
             except ConnectionClosed as closed:
                 code = closed.reason.code if closed.reason is not None else None
-            nursery.cancel_scope.cancel()
-        if self._silent:
+            hearing.cancel()
+        if silent:
             raise SourceFailed(f"no answer to a ping for {self._config.ping_timeout:g} s")
         if code == _TOO_BIG:
             raise SourceFailed(f"closed (1009): more than {self._config.max_size} bytes?")
         if code != _IN_ORDER:
             raise SourceFailed("the connection broke" if code is None else f"closed ({code})")
 
-    async def _keep_alive(self, socket: WebSocketConnection, hearing: trio.CancelScope) -> None:
+    async def _falls_silent(self, socket: WebSocketConnection) -> bool:
+        """Whether it answers no ping any more; False once it is closed."""
         while True:
             await trio.sleep(self._config.ping_interval)
             with trio.move_on_after(self._config.ping_timeout) as patience:
                 try:
                     await socket.ping()
                 except ConnectionClosed:
-                    return  # whoever hears has been told why
+                    return False  # whoever hears has been told why
             if patience.cancelled_caught and not self._handing_on:
-                self._silent = True
-                hearing.cancel()
-                return
+                return True
 
     def details(self) -> Mapping[str, Any]:
         return {**super().details(), "sent": self._sent}

@@ -55,7 +55,6 @@ class PostgresDatabase:
 
     engine = "postgres"
     metadata_holds = "jsonb_extract_path(metadata, ?) = CAST(? AS jsonb)"
-    for_update = " FOR UPDATE"
     text_search = TextSearch(
         source="events e CROSS JOIN plainto_tsquery('simple', ?) AS wanted",
         condition="e.found_by @@ wanted",
@@ -200,6 +199,11 @@ class PostgresDatabase:
             # Inside a transaction this spoils what was written before.
             self._lose(error)
             raise _reason(error) from _harmless(error)
+
+    def hold(self, text: str, row: Sequence[object] = ()) -> Sequence[Row]:
+        if _is_idle(self._open()):
+            self.execute("BEGIN")
+        return self.read(f"{text} FOR UPDATE", row)
 
     # -- writing --------------------------------------------------------------------------
 

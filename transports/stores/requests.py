@@ -386,8 +386,8 @@ class ListReadMarkers(RoomRequest[Mapping[str, int]]):
 def store_fault(error: Exception) -> RoomsError:
     """What a failed ask of a store means to whoever asked.
 
-    After a `StoreUnavailable` a write is most probably lost, but not for certain: an answer may
-    have been on its way. Read again before deciding anew; `Commit` then finds out by `expected`.
+    After a `StoreUnavailable` a write is probably lost, but its answer may have been on its way, or
+    the request may still wait. A `LoadRoom` asked later is carried out later, and tells.
     """
     if isinstance(error, RefusedFor):
         return error.error

@@ -142,7 +142,7 @@ class SqlBackend:
 
     def _with_results(self, changed: Sequence[RoomEvent]) -> Sequence[RoomEvent]:
         """An event keeps its place, its key, and what became of its deliveries."""
-        pairs = [(event, self.get_event(event.room_id, event.id)) for event in changed]
+        pairs = [(event, self._held_event(event)) for event in changed]
         return [
             attrs.evolve(
                 event,
@@ -187,12 +187,16 @@ class SqlBackend:
 
     def record_results(self, event: RoomEvent) -> None:
         # Only the results: the event may have been changed since it was delivered.
-        held = reads.EVENT + self._database.for_update
-        stored = self._first((held, (event.room_id, event.id)), RoomEvent)
+        stored = self._held_event(event)
         if stored is not None:
             doc = rows.document(attrs.evolve(stored, delivery_results=event.delivery_results))
             row = (doc, event.room_id, event.id)
             self._database.write([Statement(texts.UPDATE_EVENT_DOCUMENT, [row])])
+
+    def _held_event(self, event: RoomEvent) -> RoomEvent | None:
+        """The one that is stored, until it is written anew."""
+        found = self._database.hold(reads.EVENT, (event.room_id, event.id))
+        return restored(found[0][0], RoomEvent) if found else None
 
     # -- events -----------------------------------------------------------------------------
 
@@ -249,10 +253,10 @@ class SqlBackend:
         return self._first((reads.IDENTITY_BY_ADDRESS, row), Identity)
 
     def link_address(self, identity_id: str, channel_type: ChannelType, address: str) -> None:
-        held = reads.IDENTITY + self._database.for_update
-        identity = self._first((held, (identity_id,)), Identity)
-        if identity is None:
+        found = self._database.hold(reads.IDENTITY, (identity_id,))
+        if not found:
             raise IdentityNotFound("identity", identity_id)
+        identity = restored(found[0][0], Identity)
         known = identity.channel_addresses.get(channel_type.value, ())
         if address not in known:
             addresses = {**identity.channel_addresses, channel_type.value: (*known, address)}

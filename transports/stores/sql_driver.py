@@ -70,8 +70,6 @@ class SqlDatabase(Migrator, Protocol):
     text_search: TextSearch
     metadata_holds: str
     """The condition for rooms whose metadata have, under a key, a value that is given as JSON."""
-    for_update: str
-    """What has a SELECT hold on to its rows until the transaction ends; "" where all do."""
 
     @property
     def pending(self) -> bool:
@@ -91,6 +89,11 @@ class SqlDatabase(Migrator, Protocol):
 
     def read(self, text: str, row: Sequence[object] = ()) -> Sequence[Row]:
         """The rows that it answers with, uncommitted ones included."""
+
+    def hold(self, text: str, row: Sequence[object] = ()) -> Sequence[Row]:
+        """As `read`, of rows that nobody else changes until the transaction ends: for writing what
+        depends on them.
+        """
 
     def write(self, statements: Sequence[Statement]) -> Sequence[int]:
         """Carry out all of them, or none; how many rows each touched.

@@ -22,7 +22,7 @@ TASK = "SELECT doc FROM tasks WHERE id = ?"
 TASKS = "SELECT doc FROM tasks WHERE room_id = ? ORDER BY rank"
 TASKS_OF_STATUS = "SELECT doc FROM tasks WHERE room_id = ? AND status = ? ORDER BY rank"
 OBSERVATIONS = "SELECT doc FROM observations WHERE room_id = ? ORDER BY rank"
-IDENTITY = "SELECT doc, organization_id FROM identities WHERE id = ?"
+IDENTITY = "SELECT doc FROM identities WHERE id = ?"
 READ_MARKER = "SELECT idx FROM read_markers WHERE room_id = ? AND channel_id = ?"
 READ_MARKERS = "SELECT channel_id, idx FROM read_markers WHERE room_id = ? ORDER BY channel_id"
 

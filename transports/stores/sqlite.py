@@ -48,7 +48,6 @@ class SqliteDatabase:
 
     engine = "sqlite"
     metadata_holds = "holds(metadata, ?, ?)"
-    for_update = ""  # whoever writes holds the whole file
     text_search = TextSearch(
         source="events_words(?) AS found JOIN events e ON e.rank = found.rowid",
         condition="e.words IS NOT NULL",
@@ -143,16 +142,20 @@ class SqliteDatabase:
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise self._reason(error) from error
 
+    def hold(self, text: str, row: Sequence[object] = ()) -> Sequence[Row]:
+        try:
+            _begin(self._open())  # whoever may write holds the whole file
+        except sqlite3.Error as error:
+            raise self._reason(error) from error
+        return self.read(text, row)
+
     # -- writing --------------------------------------------------------------------------
 
     def write(self, statements: Sequence[Statement]) -> Sequence[int]:
         connection = self._open()
         self._refuse_lost()
         try:
-            if not connection.in_transaction:
-                # IMMEDIATE: a transaction that reads first and finds somebody else writing then
-                # could only fail.
-                connection.execute("BEGIN IMMEDIATE")
+            _begin(connection)
             connection.execute("SAVEPOINT one")
         except sqlite3.Error as error:
             raise self._reason(error) from error
@@ -208,7 +211,7 @@ class SqliteDatabase:
 
     def begin_migration(self) -> None:
         try:
-            self._open().execute("BEGIN IMMEDIATE")
+            _begin(self._open())
         except sqlite3.Error as error:
             raise self._reason(error) from error
 
@@ -239,6 +242,13 @@ def _holds(metadata: str, key: str, value: str) -> bool:
     """Whether these metadata have, under that key, that value; all of it is canonical JSON."""
     known = orjson.loads(metadata)
     return key in known and canonical(known[key]) == value
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    if not connection.in_transaction:
+        # IMMEDIATE: a transaction that has read, and then finds that somebody else has written,
+        # could only fail.
+        connection.execute("BEGIN IMMEDIATE")
 
 
 def _carry_out(connection: sqlite3.Connection, statement: Statement) -> int:

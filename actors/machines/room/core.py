@@ -284,7 +284,9 @@ class RoomCore:
         Hooks and callers may know; for the cursor it is not done before `answered`: a crash until
         then has the agent asked again.
         """
-        self.owed.setdefault(event.id, set()).add(channel_id)
+        group = self.sets.get(event.id)
+        if group is not None and not group.again:  # asked once more, it has its index already
+            self.owed.setdefault(event.id, set()).add(channel_id)
         self.delivered(event.id, channel_id, result, moves=False)
 
     def answered(self, event: RoomEvent, channel_id: str) -> None:

@@ -6,7 +6,13 @@ import attrs
 
 from models.rooms.content import Content, Delete, Edit, Text
 from models.rooms.event import RoomEvent
-from models.rooms.kinds import ChannelType, DeleteType, EventType, ParticipantRole
+from models.rooms.kinds import (
+    ChannelType,
+    DeleteType,
+    EventType,
+    ParticipantRole,
+    ParticipantStatus,
+)
 from models.rooms.room import Participant
 
 MAY_ADMINISTER = (ParticipantRole.OWNER, ParticipantRole.AGENT)
@@ -49,8 +55,9 @@ def why_not(event: RoomEvent, target: RoomEvent | None, sender: Participant | No
         case Delete(delete_type=DeleteType.SYSTEM) | Edit(edit_source="system"):
             return None if from_system else "not_authorized"
         case Delete(delete_type=DeleteType.ADMIN):
-            allowed = sender is not None and sender.role in MAY_ADMINISTER
-            return None if allowed else "not_authorized"
+            if sender is None or sender.status is not ParticipantStatus.ACTIVE:
+                return "not_authorized"
+            return None if sender.role in MAY_ADMINISTER else "not_authorized"
     who, author = event.source.participant_id, target.source.participant_id
     if not who or not author:
         return "identity_required_for_edit"

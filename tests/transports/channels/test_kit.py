@@ -352,7 +352,7 @@ async def test_what_a_broken_stream_did_not_show_is_sent_whole(
     ticker.tell(text("break"))
     await system.settle()
     result = await ticker.ask(closed(event("the whole")))
-    assert result.provider_message_id == "s-1 to +15550100: the whole"
+    assert result.provider_message_id == "e-7:sms to +15550100: the whole"
     assert system.state("/ticker").statistics["unstreamed"] == 1
 
 
@@ -376,7 +376,7 @@ async def test_of_too_many_streams_the_last_are_sent_whole(
     await system.settle()
     assert sorted(piece for piece in shown if isinstance(piece, str)) == ["s-1", "s-2"]
     result = await ticker.ask(closed(event("s-3"), "s-3"))
-    assert result.provider_message_id == "s-3 to +15550100: s-3"
+    assert result.provider_message_id == "e-7:sms to +15550100: s-3"
 
 
 async def test_a_stream_that_nobody_goes_on_with_ends(
@@ -406,7 +406,7 @@ async def test_a_channel_without_streams_sends_the_answer_when_it_is_made(
     sms.tell(opened())
     sms.tell(text("Good"))
     result = await sms.ask(closed(event("Good morning")))
-    assert result.provider_message_id == "s-1 to : Good morning"
+    assert result.provider_message_id == "e-7:sms to : Good morning"
 
 
 # -- rooms ------------------------------------------------------------------------------------

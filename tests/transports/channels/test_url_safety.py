@@ -12,7 +12,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.transports.channels.http_places import Receiver, receiving
+from tests.transports.channels.http_places import Receiver, Reply, receiving
 from transports.channels.posting import PublicTransport, client_for, post
 from transports.channels.url_safety import UnsafeUrl, addresses_of, check_address, check_url
 
@@ -210,8 +210,6 @@ async def test_a_redirect_is_an_answer_like_any_other(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with receiving() as receiver:
-        from tests.transports.channels.http_places import Reply
-
         receiver.replies.append(Reply(307, headers={"Location": receiver.url}))
         assert await _status(receiver.url, allow_private=True) == 307
         assert len(receiver.received) == 1

@@ -67,7 +67,7 @@ said = st.builds(
     st.none() | st.sampled_from("klmn"),
     st.none() | st.integers(0, 5),
 )
-any_filters = st.builds(
+any_filters: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     event_types=st.none() | st.lists(types, max_size=2),
     exclude_types=st.lists(types, max_size=1),
@@ -79,7 +79,9 @@ any_filters = st.builds(
     before_time=st.none() | st.integers(0, 9).map(at),
     include_blocked=st.booleans(),
 )
-filters = st.builds(dict) | any_filters  # so narrow together that most find nothing
+filters: st.SearchStrategy[dict[str, Any]] = (
+    st.builds(dict) | any_filters
+)  # so narrow together that most find nothing
 pages = st.builds(
     Page,
     limit=st.integers(1, 6),

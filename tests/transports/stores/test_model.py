@@ -17,4 +17,4 @@ class MemoryModel(StoreModel):
 
 
 TestMemoryModel = MemoryModel.TestCase
-TestMemoryModel.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestMemoryModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -6,6 +6,7 @@ each event to all who are subscribed. `client.py` is the other side, for program
 """
 
 from transports.channels.websocket.channel import WebSocketChannel as WebSocketChannel
-from transports.channels.websocket.channel import websocket_info as websocket_info
 from transports.channels.websocket.config import RoomWireConfig as RoomWireConfig
 from transports.channels.websocket.wires import room_wires as room_wires
+from transports.channels.websocket.wires import websocket_info as websocket_info
+from transports.channels.websocket.wires import websocket_spec as websocket_spec

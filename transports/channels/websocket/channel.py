@@ -16,7 +16,6 @@ from uuid import uuid4
 
 import attrs
 
-from models.rooms.capabilities import CAPABILITIES
 from models.rooms.channel import (
     BindingChanged,
     Deliver,
@@ -27,8 +26,7 @@ from models.rooms.channel import (
     StreamText,
 )
 from models.rooms.ephemeral import Listen, Publish, StopListening
-from models.rooms.info import ChannelInfo
-from models.rooms.kinds import ChannelType, EphemeralType
+from models.rooms.kinds import EphemeralType
 from models.rooms.traffic import (
     SENT,
     EphemeralEvent,
@@ -40,6 +38,7 @@ from supervision import (
     ActorRef,
     Promise,
     Refuse,
+    SupervisionError,
     Terminated,
     handles,
 )
@@ -73,18 +72,6 @@ NOBODY = failed("websocket_send_failed", True)
 """There are connections, and none of them took it."""
 
 
-def websocket_info(channel_id: str) -> ChannelInfo:
-    """What a WebSocket channel says about itself."""
-    return ChannelInfo(
-        channel_id,
-        ChannelType.WEBSOCKET,
-        capabilities=CAPABILITIES[ChannelType.WEBSOCKET],
-        sender_is_participant=True,
-        streams=True,
-        echoes=True,
-    )
-
-
 @attrs.frozen
 class _Given:
     """A connection has accepted something, or has not."""
@@ -100,11 +87,6 @@ class _Listening:
     room_id: str
     subscription: str | None
     """None if the bus did not answer."""
-
-
-@attrs.frozen
-class _Dropped:
-    """A connection that failed too often is closed."""
 
 
 @attrs.define(eq=False)
@@ -134,7 +116,6 @@ class WebSocketChannel(
         | Terminated
         | _Given
         | _Listening
-        | _Dropped
     ]
 ):
     """All connections of one channel id."""
@@ -180,7 +161,9 @@ class WebSocketChannel(
         self._send_away()
 
     def _send_away(self) -> None:
-        """The next instance knows nobody: all have to enter again."""
+        """The next instance knows nobody: all have to enter again, and be listened for."""
+        for subscription in self._ears.subscriptions():
+            self._bus.tell(StopListening(subscription))
         for connected in self._connections.all():
             _tell(connected, ChannelFailed())
 
@@ -291,16 +274,13 @@ class WebSocketChannel(
             return
         self._dropped += 1
         self._forget(connected.wire)
-        self.start_task(
-            self.system.stop,
-            connected.wire.path,
-            to=lambda _none: _Dropped(),
-            failed=lambda _error: _Dropped(),  # it has gone by itself
-        )
+        self.start_task(self._stop, connected.wire.path)
 
-    @handles
-    def on_dropped(self, message: _Dropped) -> None:
-        """It was counted when its end began."""
+    async def _stop(self, path: str) -> None:
+        try:
+            await self.system.stop(path)
+        except SupervisionError:
+            pass  # it has gone by itself
 
     # -- connections ----------------------------------------------------------------------------
 

@@ -82,3 +82,8 @@ class RoomWireConfig:
                 f"before it is pinged, after {self.ping_interval:g} s (ping_interval): a quiet one "
                 "would always be lost"
             )
+        if self.page > self.queue // 2:
+            raise ValueError(
+                f"a page of {self.page} events (page) would fill more than half of a queue of "
+                f"{self.queue} (queue): a client that reads slowly could never catch up"
+            )

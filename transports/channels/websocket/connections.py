@@ -166,3 +166,7 @@ class Ears:
         if subscription is not None:
             del self._subscriptions[room_id]
         return subscription
+
+    def subscriptions(self) -> Sequence[str]:
+        """All there are."""
+        return [name for name in self._subscriptions.values() if name is not None]

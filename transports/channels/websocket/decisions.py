@@ -8,10 +8,11 @@ from typing import Any
 
 import attrs
 
+from models.rooms.event import NOTHING
 from models.rooms.kinds import EphemeralType
 from models.rooms.traffic import InboundMessage
 from supervision.secret import Secret
-from transports.channels.websocket.messages import Hello
+from transports.channels.websocket.messages import Hello, Presence, React, Read, Typing
 
 
 @attrs.frozen
@@ -98,6 +99,29 @@ class Hang:
 
 Decision = Say | Chunk | ComeIn | Join | Part | Fetch | Submit | Pass | MarkRead | Hang
 Decisions = Sequence[Decision]
+
+
+_PRESENCES = {
+    "online": EphemeralType.PRESENCE_ONLINE,
+    "away": EphemeralType.PRESENCE_AWAY,
+    "offline": EphemeralType.PRESENCE_OFFLINE,
+}
+
+
+def passing_of(said: Typing | Presence | Read | React) -> Pass | MarkRead:
+    """What to do about something that a client says in passing."""
+    match said:
+        case Typing(room_id=room_id, on=on):
+            kind = EphemeralType.TYPING_START if on else EphemeralType.TYPING_STOP
+            return Pass(room_id, kind, NOTHING)
+        case Presence(room_id=room_id, status=status):
+            data = NOTHING if status in _PRESENCES else {"status": status}
+            return Pass(room_id, _PRESENCES.get(status, EphemeralType.CUSTOM), data)
+        case Read(room_id=room_id, event_id=event_id):
+            return MarkRead(room_id, event_id)
+        case React(room_id=room_id, event_id=event_id, emoji=emoji, action=action):
+            data = {"target_event_id": event_id, "emoji": emoji, "action": action}
+            return Pass(room_id, EphemeralType.REACTION, data)
 
 
 class Phase(enum.Enum):

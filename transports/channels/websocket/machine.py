@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import attrs
 
 from models.rooms.event import NOTHING
-from models.rooms.kinds import EphemeralType
 from models.rooms.traffic import InboundMessage, InboundResult
 from supervision.resilience import TokenBucket
 from supervision.secret import Secret
@@ -26,22 +25,15 @@ from transports.channels.websocket.decisions import (
     Fetch,
     Hang,
     Join,
-    MarkRead,
     Part,
-    Pass,
     Phase,
     RoomCounters,
     Say,
     Submit,
+    passing_of,
 )
 from transports.channels.websocket.messages import Hello, Item, Unfit
 from transports.channels.websocket.timeline import Timeline
-
-_PRESENCES = {
-    "online": EphemeralType.PRESENCE_ONLINE,
-    "away": EphemeralType.PRESENCE_AWAY,
-    "offline": EphemeralType.PRESENCE_OFFLINE,
-}
 
 
 class RoomWireMachine:
@@ -164,7 +156,8 @@ class RoomWireMachine:
             case messages.Message():
                 return self._submit(said)
             case _:
-                return [self._passing(said)]
+                self._room(said.room_id, messages.NAMES[type(said)])
+                return [passing_of(said)]
 
     def _come_in(self, said: Hello | messages.Said) -> Decisions:
         if self.phase is Phase.ENTERING:
@@ -210,30 +203,6 @@ class RoomWireMachine:
             metadata={"display_name": name} if name else NOTHING,
         )
         return [Submit(said.room_id, message)]
-
-    def _passing(
-        self, said: messages.Typing | messages.Presence | messages.Read | messages.React
-    ) -> Decision:
-        match said:
-            case messages.Typing(room_id=room_id, on=on):
-                self._room(room_id, "typing")
-                kind = EphemeralType.TYPING_START if on else EphemeralType.TYPING_STOP
-                return Pass(room_id, kind, NOTHING)
-            case messages.Presence(room_id=room_id, status=status):
-                self._room(room_id, "presence")
-                data = NOTHING if status in _PRESENCES else {"status": status}
-                return Pass(room_id, _PRESENCES.get(status, EphemeralType.CUSTOM), data)
-            case messages.Read(room_id=room_id, event_id=event_id):
-                self._room(room_id, "read")
-                return MarkRead(room_id, event_id)
-            case messages.React(room_id=room_id):
-                self._room(room_id, "reaction")
-                data = {
-                    "target_event_id": said.event_id,
-                    "emoji": said.emoji,
-                    "action": said.action,
-                }
-                return Pass(room_id, EphemeralType.REACTION, data)
 
     # -- rooms ----------------------------------------------------------------------------------
 

@@ -23,11 +23,15 @@ from models.rooms.kinds import DeleteType, EventType
 from models.rooms.room import ChannelBinding, check_id
 from models.rooms.traffic import EphemeralEvent
 from models.rooms.wire import from_wire, to_wire
+from transports.frame_link import MOST_MESSAGE
 
 LONGEST_ID = 200
 """Characters of a message's, an event's, a stream's id."""
 LONGEST_STATUS = 100
 """Characters of a presence or an emoji."""
+
+MOST_BODY = MOST_MESSAGE - 1024
+"""Bytes of one event's JSON."""
 
 _SAID = (EventType.MESSAGE, EventType.EDIT, EventType.DELETE)
 _short: list[Any] = [min_len(1), max_len(LONGEST_ID)]
@@ -143,6 +147,8 @@ _KINDS: Mapping[str, type[Any]] = {
     "reaction": React,
     "ping": Ping,
 }
+NAMES: Mapping[type[Any], str] = {kind: name for name, kind in _KINDS.items()}
+"""What a client calls each of these."""
 
 
 @attrs.define(eq=False)
@@ -272,6 +278,10 @@ def item_of(event: RoomEvent) -> Item:
     document["delivery_results"] = {}
     # What a program put into its metadata must not take the channel down.
     body = orjson.dumps(document, default=str)
+    if len(body) > MOST_BODY:
+        # A client could not take the frame, and would come back to it for ever.
+        note = {"body": "this is too large to be shown here", "code": "too_large", "data": {}}
+        body = orjson.dumps({**document, "content": {"type": "system", **note}, "metadata": {}})
     return Item(event.room_id, event.index, event.id, event.idempotency_key, body)
 
 

@@ -70,6 +70,11 @@ class Outbox:
         kept = len(self._items) - self._passing
         return kept > self._most or self._size > self._most_characters
 
+    @property
+    def half_full(self) -> bool:
+        """It is no time to fetch what the client has missed."""
+        return len(self._items) > self._most // 2 or self._size > self._most_characters // 8
+
     def keep(self, text: str) -> None:
         """Add a frame that is never dropped."""
         self._open_chunks.clear()

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import assert_never
 
 import attrs
 
 from models.rooms.event import RoomEvent
+from models.rooms.kinds import EphemeralType
 from models.rooms.refusals import RefusedFor
 from models.rooms.traffic import InboundResult
 from supervision import Refused
+from transports.channels.websocket.decisions import Decisions, Hang, Pass
+from transports.channels.websocket.machine import RoomWireMachine
+from transports.channels.websocket.messages import item_of
 
 
 @attrs.frozen
@@ -77,6 +82,35 @@ class NotAgain:
 
 
 Outcome = Joined | Page | RoomFailed | Answered | NotAnswered | Marked | NotMarked | NotAgain
+
+
+def decide(machine: RoomWireMachine, outcome: Outcome, page: int) -> Decisions:
+    """What the machine makes of it.
+
+    Args:
+        page: how many events were asked for.
+    """
+    match outcome:
+        case Joined(room_id=room_id, epoch=epoch):
+            return machine.joined(room_id, epoch)
+        case Page(room_id=room_id, epoch=epoch, events=events):
+            items = [item_of(event) for event in events]
+            return machine.page(room_id, epoch, items, full=len(items) >= page)
+        case RoomFailed(room_id=room_id, epoch=epoch, error=error):
+            return machine.room_failed(room_id, epoch, *why(error))
+        case Answered(key=key, result=result):
+            return machine.answered(key, result)
+        case NotAnswered(key=key, error=error):
+            return machine.refused(key, *why(error))
+        case Marked(room_id=room_id, event_id=event_id):
+            return [Pass(room_id, EphemeralType.READ_RECEIPT, {"event_id": event_id})]
+        case NotMarked(room_id=room_id, error=error):
+            return machine.not_done("read", room_id, *why(error))
+        case NotAgain():
+            return [Hang(1013, "the channel is out of order: come back and resume")]
+        case _:
+            assert_never(outcome)
+
 
 _WORDS = re.compile(r"(?<!^)(?=[A-Z])")
 

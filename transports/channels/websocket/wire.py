@@ -8,7 +8,6 @@ from typing import NoReturn, assert_never
 import attrs
 import trio
 
-from models.rooms.kinds import EphemeralType
 from supervision import (
     Actor,
     ActorRef,
@@ -38,19 +37,10 @@ from transports.channels.websocket.decisions import (
 )
 from transports.channels.websocket.errands import Errand, Errands
 from transports.channels.websocket.machine import RoomWireMachine
-from transports.channels.websocket.messages import item_of
 from transports.channels.websocket.outbox import Outbox, written
 from transports.channels.websocket.outcomes import (
-    Answered,
-    Joined,
-    Marked,
-    NotAgain,
-    NotAnswered,
-    NotMarked,
     Outcome,
-    Page,
-    RoomFailed,
-    why,
+    decide,
 )
 from transports.channels.websocket.protocol import (
     ChannelFailed,
@@ -218,47 +208,14 @@ class RoomWire(Actor[FromChannel | Entered | Terminated | _Own]):
         self._do(self._machine.entered(message.channel_id, message.connection))
 
     @handles
-    def on_not_again(self, message: NotAgain) -> None:
-        self._do([Hang(1013, "the channel is out of order: come back and resume")])
-
-    @handles
     def on_terminated(self, message: Terminated) -> None:
         self._do([Hang(1001, "the channel is gone")])
 
-    # -- answers ------------------------------------------------------------------------------
-
     @handles
-    def on_joined(self, message: Joined) -> None:
-        self._do(self._machine.joined(message.room_id, message.epoch))
-
-    @handles
-    def on_page(self, message: Page) -> None:
-        items = [item_of(event) for event in message.events]
-        full = len(items) >= self._config.page
-        self._do(self._machine.page(message.room_id, message.epoch, items, full=full))
-
-    @handles
-    def on_room_failed(self, message: RoomFailed) -> None:
-        code, reason = why(message.error)
-        self._do(self._machine.room_failed(message.room_id, message.epoch, code, reason))
-
-    @handles
-    def on_answered(self, message: Answered) -> None:
-        self._do(self._machine.answered(message.key, message.result))
-
-    @handles
-    def on_not_answered(self, message: NotAnswered) -> None:
-        self._do(self._machine.refused(message.key, *why(message.error)))
-
-    @handles
-    def on_marked(self, message: Marked) -> None:
-        data = {"event_id": message.event_id}
-        self._do([Pass(message.room_id, EphemeralType.READ_RECEIPT, data)])
-
-    @handles
-    def on_not_marked(self, message: NotMarked) -> None:
-        code, reason = why(message.error)
-        self._do(self._machine.not_done("read", message.room_id, code, reason))
+    def on_outcome(self, message: Outcome) -> None:
+        """The channel or the desk has answered, or has not."""
+        if self._machine.phase is Phase.OPEN:
+            self._do(decide(self._machine, message, self._config.page))
 
     # -- what the machine decides ---------------------------------------------------------------
 
@@ -303,7 +260,7 @@ class RoomWire(Actor[FromChannel | Entered | Terminated | _Own]):
 
     def _fetch(self, fetch: Fetch) -> None:
         """Ask for a page; but a client that does not read has to read first."""
-        if len(self._outbox) > self._config.queue // 2:
+        if self._outbox.half_full:
             self._postponed.append(fetch)
         else:
             self._ask_for(fetch)

@@ -1,17 +1,47 @@
-"""How the server comes to wires of rooms."""
+"""How rooms come to a WebSocket channel, and the server to its wires."""
 
 from __future__ import annotations
 
 from functools import partial
 
+from models.rooms.capabilities import CAPABILITIES
+from models.rooms.channel import TransportSpec
+from models.rooms.info import ChannelInfo
+from models.rooms.kinds import ChannelType
+from supervision import ActorRef
 from supervision.secret import Secret
+from transports.channels.websocket.channel import WebSocketChannel
 from transports.channels.websocket.config import RoomWireConfig
+from transports.channels.websocket.protocol import BusMessage, DeskRequest
 from transports.channels.websocket.wire import FindChannel, MayBe, RoomWire
 from transports.connection import Connection
 from transports.frame_link import OpenLink
 from transports.sansio_link import open_sansio_link
 from transports.server.head import Head
 from transports.server.listener import Admits, MakeWire
+
+
+def websocket_info(channel_id: str) -> ChannelInfo:
+    """What a WebSocket channel says about itself."""
+    return ChannelInfo(
+        channel_id,
+        ChannelType.WEBSOCKET,
+        capabilities=CAPABILITIES[ChannelType.WEBSOCKET],
+        sender_is_participant=True,
+        streams=True,
+        echoes=True,
+    )
+
+
+def websocket_spec(
+    channel_id: str,
+    desk: ActorRef[DeskRequest],
+    bus: ActorRef[BusMessage],
+    config: RoomWireConfig | None = None,
+) -> TransportSpec:
+    """A WebSocket channel, to be registered."""
+    start = partial(WebSocketChannel, channel_id, desk, bus, config)
+    return TransportSpec(websocket_info(channel_id), start)
 
 
 def room_wires(

@@ -297,9 +297,7 @@ class Driver:
         begun = self.thinking.pop(0)
         turn = self.turns.by_id[begun.turn]
         said = reaction or Reaction(tuple(Answer(Text(text)) for text in texts))
-        turn.over = True
-        turn.cascade.hold()
-        self.run(reacting.reacted(self.pipeline, turn, said))
+        self.run(reacting.heard(self.pipeline, turn, said))
         self.core.let_go(turn.cascade)
         self.flush()
         return begun

@@ -11,7 +11,14 @@ from actors.machines.room.hooking import HookTrigger, Verdict
 from actors.machines.room.steps import Carry, Fire
 from models.rooms.content import Content, Delete, Edit, Text
 from models.rooms.event import EventSource, RoomEvent
-from models.rooms.kinds import ChannelType, DeleteType, EventStatus, EventType, ParticipantRole
+from models.rooms.kinds import (
+    ChannelType,
+    DeleteType,
+    EventStatus,
+    EventType,
+    ParticipantRole,
+    ParticipantStatus,
+)
 from models.rooms.room import Participant
 from tests.actors.machines.room.driver import SOMEBODY_DECIDES, T0, Driver
 
@@ -164,6 +171,9 @@ def test_an_owner_deletes_what_others_said() -> None:
     stored = room.backend.get_event("r", event.id)
     assert stored is not None
     assert stored.metadata["deleted"]
+    more = room.say("web", "more spam").event
+    room.run(membership.remove_member(room.pipeline, "bo", ParticipantStatus.BANNED))
+    assert change(room, Delete(more.id, ADMIN), "bo").reason == NOT_AUTHORIZED
 
 
 def test_a_change_that_a_hook_or_a_right_blocks_changes_nothing() -> None:

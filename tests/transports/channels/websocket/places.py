@@ -258,6 +258,7 @@ class RawClient:
 
 
 @asynccontextmanager
-async def client_of(world: World, **options: Any) -> AsyncIterator[RawClient]:
-    async with connect_link(world.url, **options) as link:
+async def client_of(place: World | str, **options: Any) -> AsyncIterator[RawClient]:
+    url = place if isinstance(place, str) else place.url
+    async with connect_link(url, **options) as link:
         yield RawClient(link)

@@ -207,7 +207,7 @@ async def test_a_client_that_does_not_read_has_to_come_back_and_nobody_else_wait
     system: SystemUnderTest,
 ) -> None:
     """B1 and B24 of one channel: its queue is bounded, and its slowness its own."""
-    world = await open_world(system, RoomWireConfig(queue=10))
+    world = await open_world(system, RoomWireConfig(queue=10, page=5))
     body = "x" * 20_000
     async with client_of(world) as slow, client_of(world) as quick:
         await slow.enter("sam")

@@ -1,0 +1,487 @@
+"""The rows of the specification's §43 that are about text: where others are weak.
+
+B17 and B18 are benchmarks (`bench/run.py room`); B22 is in test_crashes.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import trio
+
+from actors.machines.room.hooking import Hook, HookExecution, HookResult, HookTrigger, InjectedEvent
+from actors.room.scripted_agent import Turn, Use
+from actors.room.testing import RoomRig
+from models.rooms.channel import AgentSpec, BindingChanged, CancelTurn, React, Reaction
+from models.rooms.content import Text, text_of
+from models.rooms.errors import Overloaded, RoomClosed
+from models.rooms.event import EventSource, RoomEvent
+from models.rooms.info import ChannelInfo
+from models.rooms.kinds import ChannelCategory, ChannelType, EventType, RoomStatus
+from models.rooms.room import RateLimit, RetryPolicy, RoomTimers
+from models.rooms.traffic import FrameworkEvent, InboundMessage, InboundResult
+from models.rooms.turns import Answer
+from supervision import Actor, handles
+from supervision.testing import Simulation, SystemUnderTest, simulate
+
+WS = ChannelType.WEBSOCKET
+AFTER = HookTrigger.AFTER_BROADCAST
+
+
+def said(channel_id: str, text: str, **parts: Any) -> InboundMessage:
+    return InboundMessage(channel_id, "user", Text(text), **parts)
+
+
+def moments(*expected: float, within: float = 0.02) -> Any:
+    """Times, give or take 20 ms."""
+    return pytest.approx(list(expected), abs=within)
+
+
+async def five_messages(
+    rig: RoomRig, every: float = 0.02, room_id: str = "r"
+) -> list[tuple[str, float]]:
+    """Five messages, `every` seconds one, none waiting for another: who returned when, in order."""
+    returned: list[tuple[str, float]] = []
+    began = trio.current_time()
+
+    async def send(text: str) -> None:
+        await rig.rooms.process_inbound(said("web", text), room_id)
+        returned.append((text, trio.current_time() - began))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(5):
+            nursery.start_soon(send, str(number))
+            await trio.sleep(every)
+    return returned
+
+
+# -- delivery --------------------------------------------------------------------------------------
+
+
+async def test_b1_a_slow_channel_delays_only_itself(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+    await rig.channel("web", WS)
+    ws = await rig.channel("ws", WS)
+    sms = await rig.channel("sms", delay=0.5)
+    await rig.room("r", "web", "ws", "sms")
+    began = system.now
+    await five_messages(rig)
+    assert [call.at - began for call in ws.calls] == moments(0.0, 0.02, 0.04, 0.06, 0.08)
+    assert [call.at - began for call in sms.calls] == moments(0.0, 0.5, 1.0, 1.5, 2.0)
+    assert list(ws.texts) == list(sms.texts) == ["0", "1", "2", "3", "4"]
+
+
+async def test_b2_a_caller_waits_for_its_own_message_and_for_no_other(
+    system: SystemUnderTest,
+) -> None:
+    rig = await RoomRig.start(system)
+    await rig.channel("web", WS)
+    await rig.channel("ws", WS)
+    await rig.channel("sms", delay=0.5)
+    await rig.room("r", "web", "ws", "sms")
+    returned = await five_messages(rig)
+    assert [text for text, _ in returned] == ["0", "1", "2", "3", "4"]
+    assert [at for _, at in returned] == moments(0.5, 1.0, 1.5, 2.0, 2.5)
+    assert returned[0][1] <= 0.55
+
+
+async def test_b3_a_slow_hook_after_the_broadcast_delays_no_delivery(
+    system: SystemUnderTest,
+) -> None:
+    rig = await RoomRig.start(system)
+    told: list[tuple[str, float]] = []
+
+    async def slow(event: RoomEvent, context: object) -> None:
+        await trio.sleep(0.5)
+        told.append((text_of(event.content), system.now))
+
+    await rig.rooms.add_hook(Hook(AFTER, slow, HookExecution.ASYNC))
+    await rig.channel("web", WS)
+    ws = await rig.channel("ws", WS)
+    await rig.room("r", "web", "ws")
+    began = system.now
+    await five_messages(rig)
+    assert [call.at - began for call in ws.calls] == moments(0.0, 0.02, 0.04, 0.06, 0.08)
+    assert [text for text, _ in told] == ["0", "1", "2", "3", "4"]
+    assert [at - began for _, at in told] == moments(0.5, 1.0, 1.5, 2.0, 2.5)
+
+
+async def test_b3_the_hooks_that_wait_are_bounded_in_number(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+    begun: list[str] = []
+
+    async def stuck(event: RoomEvent, context: object) -> None:
+        begun.append(text_of(event.content))
+        await trio.sleep(1000.0)
+
+    await rig.rooms.add_hook(Hook(AFTER, stuck, HookExecution.ASYNC, name="stuck", timeout=10.0))
+    await rig.channel("web", WS)
+    ws = await rig.channel("ws", WS)
+    await rig.room("r", "web", "ws")
+    async with trio.open_nursery() as nursery:
+        for number in range(100):
+            nursery.start_soon(rig.rooms.process_inbound, said("web", str(number)), "r")
+    runner = system.statistics("/rooms/r/hooks").actor
+    assert len(ws.texts) == 100
+    assert runner.waiting == 0
+    figures = runner.hooks[f"{AFTER.value}/stuck"]
+    assert figures.missed == 100 - 64 - 1
+    assert len(begun) == 65
+
+
+# -- admission -------------------------------------------------------------------------------------
+
+
+async def test_b4_a_room_takes_so_many_messages_and_refuses_more(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system, admission=10)
+    await rig.channel("web", WS)
+    sms = await rig.channel("sms", delay=1.0)
+    await rig.room("r", "web", "sms")
+    await rig.room("other", "web", "sms")
+    results: list[InboundResult] = []
+
+    async def send(room_id: str, text: str) -> None:
+        results.append(await rig.rooms.process_inbound(said("web", text), room_id))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(15):
+            nursery.start_soon(send, "r", str(number))
+        await system.settle()
+        refused = [result for result in results if result.blocked]
+        assert [result.reason for result in refused] == ["overloaded"] * 5
+        assert all(result.event is None for result in refused)
+        assert system.statistics("/rooms/r/room").actor.refused == 5
+        assert system.statistics("/rooms/r/room").actor.under_way == 10
+        with pytest.raises(Overloaded):
+            await rig.rooms.send_event("r", "web", "one more")
+        before = system.now
+        result = await rig.rooms.process_inbound(said("web", "elsewhere"), "other")
+        assert not result.blocked
+        assert system.now - before == pytest.approx(1.0, abs=0.02)
+    assert len(sms.texts) == 11
+    result = await rig.rooms.process_inbound(said("web", "later"), "r")
+    assert not result.blocked
+    stored = await rig.rooms.get_timeline("r")
+    assert len([event for event in stored if event.type is EventType.MESSAGE]) == 11
+
+
+# -- rates and retries -----------------------------------------------------------------------------
+
+
+async def test_b8_a_rate_below_one_a_second_grants_at_once_and_then_in_its_steps(
+    system: SystemUnderTest,
+) -> None:
+    rig = await RoomRig.start(system)
+    await rig.channel("web", WS)
+    sms = await rig.channel("sms")
+    await rig.room("r", "web")
+    await rig.rooms.attach_channel("r", "sms", rate_limit=RateLimit(max_per_minute=30))
+    began = system.now
+    await five_messages(rig, every=0.0)
+    assert [call.at - began for call in sms.calls] == moments(0.0, 2.0, 4.0, 6.0, 8.0)
+
+
+async def test_b8_what_comes_in_is_limited_below_one_a_second_too(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system, inbound_rate=0.5)
+    await rig.channel("web", WS)
+    await rig.room("r", "web")
+    assert not (await rig.rooms.process_inbound(said("web", "now"), "r")).blocked
+    refused = await rig.rooms.process_inbound(said("web", "too soon"), "r")
+    assert (refused.blocked, refused.reason) == (True, "rate_limited")
+    await trio.sleep(2.0)
+    assert not (await rig.rooms.process_inbound(said("web", "in time"), "r")).blocked
+
+
+async def test_b9_an_error_that_no_retry_mends_is_tried_once(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+    await rig.channel("web", WS)
+    sms = await rig.channel("sms")
+    await rig.room("r", "web")
+    await rig.rooms.attach_channel("r", "sms", retry_policy=RetryPolicy(max_retries=3))
+    sms.fail(10, code="http_401", retryable=False)
+    result = await rig.rooms.process_inbound(said("web", "hi"), "r")
+    error = result.delivery_results["sms"].error
+    assert error is not None
+    assert (error.code, error.retryable) == ("http_401", False)
+    assert len(sms.calls) == 1
+
+
+# -- rooms -----------------------------------------------------------------------------------------
+
+
+async def test_b11_a_message_for_a_paused_room_resumes_it(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+    sms = await rig.channel("sms")
+    first = await sms.says("+15550100", "hi")
+    assert first.event is not None
+    room_id = first.event.room_id
+    await rig.rooms.pause_room(room_id)
+    second = await sms.says("+15550100", "me again")
+    assert second.event is not None
+    assert second.event.room_id == room_id
+    assert (await rig.rooms.get_room(room_id)).status is RoomStatus.ACTIVE
+    assert len(await rig.rooms.find_rooms()) == 1
+
+
+async def test_b23_nobody_has_to_poll_for_a_rooms_timers(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+    changes: list[tuple[str, float]] = []
+
+    def note(event: RoomEvent, context: object) -> None:
+        changes.append((text_of(event.content), system.now))
+
+    for trigger in (HookTrigger.ON_ROOM_PAUSED, HookTrigger.ON_ROOM_CLOSED):
+        await rig.rooms.add_hook(Hook(trigger, note, HookExecution.ASYNC))
+    began = system.now
+    timers = RoomTimers(inactive_after_seconds=60, closed_after_seconds=300)
+    await rig.room("r", timers=timers)
+    await trio.sleep(400)
+    assert [at - began for _, at in changes] == moments(60.0, 300.0, within=0.01)
+    (room,) = await rig.rooms.find_rooms()
+    assert room.status is RoomStatus.CLOSED
+
+
+async def test_b25_a_room_is_paused_resumed_closed_and_reopened(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+    await rig.channel("web", WS)
+    await rig.room("r", "web")
+    assert (await rig.rooms.pause_room("r")).status is RoomStatus.PAUSED
+    assert (await rig.rooms.resume_room("r")).status is RoomStatus.ACTIVE
+    assert (await rig.rooms.close_room("r")).status is RoomStatus.CLOSED
+    refused = await rig.rooms.process_inbound(said("web", "anybody?"), "r")
+    assert (refused.reason, refused.event) == ("room_closed", None)
+    with pytest.raises(RoomClosed):
+        await rig.rooms.send_event("r", "web", "anybody?")
+    with pytest.raises(RoomClosed):
+        await rig.rooms.resume_room("r")
+    assert (await rig.rooms.reopen_room("r")).status is RoomStatus.ACTIVE
+    assert not (await rig.rooms.process_inbound(said("web", "hello"), "r")).blocked
+    await rig.rooms.archive_room("r")
+    with pytest.raises(RoomClosed):
+        await rig.rooms.reopen_room("r")
+
+
+# -- agents ----------------------------------------------------------------------------------------
+
+
+async def test_b13_every_streaming_channel_streams_at_its_own_pace(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+    await rig.channel("web", WS)
+    fast = await rig.channel("fast", WS, streams=True)
+    slow = await rig.channel("slow", WS, streams=True, delay=0.35)
+    pieces = tuple("abcdefgh")
+    await rig.agent("ai", [Turn(streams=pieces, every=0.1)])
+    await rig.room("r", "web", "fast", "slow", "ai")
+    began = system.now
+    await rig.rooms.process_inbound(said("web", "spell"), "r")
+    (quick,), (late,) = fast.streams, slow.streams
+    assert [text for _, text in quick.pieces] == list(pieces)
+    assert [at - began for at, _ in quick.pieces] == moments(*(0.1 * k for k in range(1, 9)))
+    assert "".join(text for _, text in late.pieces) == "abcdefgh"
+    assert len(late.pieces) < len(pieces)
+    assert quick.event == late.event is not None
+
+
+@pytest.fixture
+def counters() -> list[str]:
+    return []
+
+
+class Counter(Actor[React | CancelTurn | BindingChanged]):
+    """Counts its own turns: what it knows is of one room."""
+
+    def __init__(self, made: list[str], room_id: str) -> None:
+        super().__init__()
+        made.append(room_id)
+        self._turns = 0
+
+    @handles
+    def on_react(self, react: React) -> Reaction:
+        self._turns += 1
+        return Reaction((Answer(Text(f"turn {self._turns}")),))
+
+    @handles
+    def on_other(self, message: CancelTurn | BindingChanged) -> None:
+        """It counts turns only."""
+
+
+async def test_b14_an_agent_in_two_rooms_is_two_agents(
+    system: SystemUnderTest, counters: list[str]
+) -> None:
+    rig = await RoomRig.start(system)
+    await rig.channel("web", WS)
+    info = ChannelInfo("counter", ChannelType.AI, ChannelCategory.INTELLIGENCE)
+    await rig.rooms.register_channel(AgentSpec(info, lambda room: Counter(counters, room)))
+    await rig.room("r1", "web", "counter")
+    await rig.room("r2", "web", "counter")
+    for room_id in ("r1", "r1", "r2"):
+        await rig.rooms.process_inbound(said("web", "count"), room_id)
+    assert counters == ["r1", "r2"]
+    assert (await answers(rig, "r1"), await answers(rig, "r2")) == (
+        ["turn 1", "turn 2"],
+        ["turn 1"],
+    )
+    await rig.rooms.mute("r1", "counter")
+    await rig.rooms.process_inbound(said("web", "count"), "r2")
+    assert await answers(rig, "r2") == ["turn 1", "turn 2"]
+
+
+async def answers(rig: RoomRig, room_id: str) -> list[str]:
+    """What agents said in a room."""
+    events = await rig.rooms.get_timeline(room_id)
+    return [text_of(e.content) for e in events if e.chain_depth and e.type is EventType.MESSAGE]
+
+
+async def test_b16_whatever_fails_is_told(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+    errors: list[tuple[str, str]] = []
+
+    def on_error(event: RoomEvent, context: object) -> None:
+        errors.append((event.source.channel_id, event.metadata["error_category"]))
+
+    def broken(event: RoomEvent, context: object) -> HookResult:
+        raise ZeroDivisionError
+
+    await rig.rooms.add_hook(Hook(HookTrigger.ON_ERROR, on_error, HookExecution.ASYNC))
+    await rig.rooms.add_hook(Hook(AFTER, broken, HookExecution.ASYNC, name="after"))
+    await rig.channel("web", WS)
+    ws = await rig.channel("ws", WS)
+    sms = await rig.channel("sms")
+    await rig.agent("ai", [Turn(error="the model is away")])
+    await rig.room("r", "web", "ws", "sms", "ai")
+    sms.fail(code="provider_down")
+    async with rig.rooms.events() as told:
+        result = await rig.rooms.process_inbound(said("web", "hi"), "r")
+        await rig.settled()
+        announced = await drained(told)
+    assert result.error == "the model is away"
+    assert result.event is not None
+    assert list(ws.texts) == ["hi"]
+    assert errors == [("ai", "generation")]
+    failed = {e.channel_id: e.data["code"] for e in announced if e.type == "delivery_failed"}
+    assert failed == {"sms": "provider_down", "ai": "agent_failed"}
+    kept = await rig.rooms.get_event("r", result.event.id)
+    assert {name for name, one in kept.delivery_results.items() if one.error} == {"sms", "ai"}
+    figures = system.statistics("/rooms/r/hooks").actor.hooks[f"{AFTER.value}/after"]
+    assert (figures.calls, figures.failures) == (1, 1)
+
+
+async def test_b16_a_deciding_hook_that_fails_is_told_and_blocks(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+
+    def broken(event: RoomEvent, context: object) -> HookResult:
+        raise ZeroDivisionError
+
+    await rig.rooms.add_hook(Hook(HookTrigger.BEFORE_BROADCAST, broken, name="guard"))
+    await rig.channel("web", WS)
+    ws = await rig.channel("ws", WS)
+    await rig.room("r", "web", "ws")
+    async with rig.rooms.events() as told:
+        result = await rig.rooms.process_inbound(said("web", "hi"), "r")
+        announced = await drained(told)
+    hooks = [event.data["hook"] for event in announced if event.type == "hook_error"]
+    assert hooks == ["guard"]
+    assert (result.blocked, result.reason, list(ws.texts)) == (True, "guard", [])
+
+
+async def drained(told: Any) -> Sequence[FrameworkEvent]:
+    """All that was told so far."""
+    events = []
+    with trio.move_on_after(0.01):
+        async for event in told:
+            events.append(event)
+    return events
+
+
+async def test_b31_every_event_reaches_every_channel_once(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+    await rig.channel("web", WS)
+    streaming = await rig.channel("streaming", WS, streams=True)
+    plain = await rig.channel("plain", WS)
+    plan = Turn(streams=("Let me ", "look.", Use("clock", "5"), Use("clock", "6"), "It is 5."))
+    await rig.agent("ai", [plan])
+    await rig.room("r", "web", "streaming", "plain", "ai")
+    await rig.rooms.process_inbound(said("web", "what time is it?"), "r")
+    events = await rig.rooms.get_timeline("r")
+    shown = [event.id for event in events if event.visibility == "all"]
+    assert len(shown) == 1 + 1 + 4 + 1
+    for channel in (streaming, plain):
+        brought = [c.event.id for c in channel.calls if not c.event.metadata.get("_segmented")]
+        assert brought == shown
+
+
+async def test_b32_an_injected_event_makes_no_agent_answer(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+
+    def inject(event: RoomEvent, context: object) -> HookResult:
+        if text_of(event.content) != "hi":
+            return HookResult.allow()
+        source = EventSource("system", ChannelType.SYSTEM)
+        note = RoomEvent("note", "r", source, Text("a note"), event.created_at)
+        return HookResult.allow(injected_events=(InjectedEvent(note, ("helper", "ws")),))
+
+    await rig.rooms.add_hook(Hook(HookTrigger.BEFORE_BROADCAST, inject))
+    await rig.channel("web", WS)
+    ws = await rig.channel("ws", WS)
+    helper = await rig.agent("helper", ["hello"])
+    await rig.room("r", "web", "ws", "helper")
+    await rig.rooms.process_inbound(said("web", "hi"), "r")
+    assert [text_of(react.event.content) for react in helper.seen] == ["hi"]
+    assert sorted(ws.texts) == ["a note", "hello", "hi"]
+    await rig.rooms.process_inbound(said("web", "and?"), "r")
+    assert helper.histories[-1] == ["hi", "a note", "hello"]
+
+
+# -- figures and determinism -----------------------------------------------------------------------
+
+
+async def test_b24_what_waits_is_bounded_and_counted(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+    await rig.channel("web", WS)
+    sms = await rig.channel("sms", delay=1.0)
+    await rig.agent("ai", [Turn(after=5.0)])
+    await rig.room("r", "web", "sms", "ai")
+    async with trio.open_nursery() as nursery:
+        for number in range(3):
+            nursery.start_soon(rig.rooms.process_inbound, said("web", str(number)), "r")
+        await trio.sleep(0.5)
+        room = system.statistics("/rooms/r/room")
+        assert room.mailbox.capacity < float("inf")
+        assert (room.actor.under_way, room.actor.turns, room.actor.waiting) == (3, 1, 0)
+        delivery = system.statistics("/rooms/r/to.sms")
+        assert delivery.mailbox.capacity < float("inf")
+        assert (delivery.actor.waiting, delivery.actor.delivered) == (3, 0)
+        assert system.statistics("/channels/sms").actor.slots.capacity == 16
+    delivery = system.statistics("/rooms/r/to.sms")
+    assert (delivery.actor.waiting, delivery.actor.delivered) == (0, 3)
+    room = system.statistics("/rooms/r/room").actor
+    assert (room.under_way, room.turns, room.refused, room.stale) == (0, 0, 0, 0)
+    assert room.delivered_index == room.events - 1
+    assert len(sms.texts) == 3
+
+
+async def a_busy_room(system: SystemUnderTest) -> list[str]:
+    rig = await RoomRig.start(system)
+    await rig.channel("web", WS)
+    sms = await rig.channel("sms", delay=0.05)
+    ws = await rig.channel("ws", WS, streams=True)
+    await rig.agent("a", [Turn(streams=("one", "two"), every=0.01)])
+    await rig.agent("b", ["yes"])
+    await rig.room("r", "web", "sms", "ws", "a", "b")
+    await five_messages(rig)
+    events = await rig.rooms.get_timeline("r")
+    assert [event.index for event in events] == list(range(len(events)))
+    order = [call.event.index for call in sms.calls]
+    assert order == sorted(order)
+    assert set(order) == {call.event.index for call in ws.calls} - {-1} | set(order)
+    return [f"{event.id} {text_of(event.content)}" for event in events]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_b28_a_seed_gives_one_trace(seed: int) -> None:
+    first: Simulation[list[str]] = simulate(a_busy_room, seed)
+    second = simulate(a_busy_room, seed)
+    assert first.result == second.result
+    assert first.log == second.log
