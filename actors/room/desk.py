@@ -35,7 +35,7 @@ from models.rooms.kinds import ChannelType, RoomStatus
 from models.rooms.refusals import RefusedFor, RefuseFor
 from models.rooms.room import Room, check_id
 from models.rooms.scope import may_remember
-from models.rooms.traffic import InboundResult
+from models.rooms.traffic import InboundMessage, InboundResult
 from supervision import (
     Actor,
     ActorRef,
@@ -179,6 +179,7 @@ class Desk(Actor[DeskRequests]):
         self.start_task(
             self._opened_or_made,
             receive.room_id,
+            receive.message,
             name="open a room",
             to=lambda ref: _Routed(receive, promise, ref),
             failed=lambda error: _Routed(receive, promise, None, error),
@@ -224,7 +225,7 @@ class Desk(Actor[DeskRequests]):
         room_id = await room_of(receive.message, info, self._ask_store)
         if room_id is not None:
             return await self._opened(room_id)
-        return await self._made(self._new_room(self._plan.new_id()), by_message=True)
+        return await self._made(self._new_room(self._plan.new_id()), receive.message)
 
     @handles
     def on_routed(self, message: _Routed) -> None:
@@ -353,12 +354,12 @@ class Desk(Actor[DeskRequests]):
         now = self._plan.wall()
         return Room(room_id, now, now)
 
-    async def _opened_or_made(self, room_id: str) -> ActorRef[Any]:
+    async def _opened_or_made(self, room_id: str, by: InboundMessage) -> ActorRef[Any]:
         try:
             return await self._opened(room_id)
         except RoomNotFound:
             try:
-                return await self._made(self._new_room(room_id), by_message=True)
+                return await self._made(self._new_room(room_id), by)
             except AlreadyThere:
                 return await self._opened(room_id)
 
@@ -379,15 +380,15 @@ class Desk(Actor[DeskRequests]):
             done.set()
         return self.system.ref(f"{self._plan.rooms}/{room_id}/room")
 
-    async def _made(self, room: Room, by_message: bool = False) -> ActorRef[Any]:
+    async def _made(self, room: Room, by: InboundMessage | None = None) -> ActorRef[Any]:
         try:
             check_id("a room id", room.id)
         except ValueError as error:
             raise BadValue((str(error),)) from None
         await self._ask_store(CreateRoom(room))
         ref = await self._opened(room.id)
-        await ref.ask(RoomMade())
-        if by_message:
+        await ref.ask(RoomMade(by))
+        if by is not None:
             for name in self._plan.newcomers:
                 await ref.ask(AttachChannel(name))
         return ref

@@ -15,7 +15,7 @@ from models.rooms.content import Content
 from models.rooms.event import NOTHING, RoomEvent
 from models.rooms.kinds import EventType
 from models.rooms.room import RoomContext
-from models.rooms.traffic import DeliveryStatus, InboundMessage, InboundResult
+from models.rooms.traffic import DeliveryStatus, InboundMessage, InboundResult, SessionStarted
 from supervision import Request
 
 T_co = TypeVar("T_co", covariant=True)
@@ -96,12 +96,22 @@ class RoomOperation(Request[T_co]):
 class RoomMade(RoomOperation[None]):
     """The room is new: tell hooks and listeners. The desk's, once."""
 
+    by: InboundMessage | None = None
+    """Whose first word made it."""
+
     def passage(self, pipeline: Pipeline) -> Steps[None]:
         yield LOCK
         core = pipeline.core
         told = core.record(EventType.SYSTEM, "room_created", "created")
         core.fire(HookTrigger.ON_ROOM_CREATED, told)
         core.announce("room_created")
+        if self.by is None:
+            return
+        channel_id, sender = self.by.channel_id, self.by.sender_id
+        kind = core.channels[channel_id].type
+        started = SessionStarted(core.room.id, channel_id, kind, sender, core.now)
+        core.fire(HookTrigger.ON_SESSION_STARTED, started)
+        core.announce("session_started", {"participant_id": sender}, channel_id=channel_id)
 
 
 @attrs.frozen

@@ -11,7 +11,7 @@ from attrs.validators import ge, le
 
 from models.rooms.content import Content
 from models.rooms.event import NOTHING, DeliveryResult, RoomEvent
-from models.rooms.kinds import EphemeralType, EventType, TaskStatus
+from models.rooms.kinds import ChannelType, EphemeralType, EventType, TaskStatus
 
 
 @attrs.frozen
@@ -108,6 +108,17 @@ class Observation:
     category: str | None = None
     confidence: float = attrs.field(default=1.0, validator=[ge(0.0), le(1.0)])
     metadata: Mapping[str, Any] = NOTHING
+
+
+@attrs.frozen
+class SessionStarted:
+    """Somebody's first word has made a room. The payload of `on_session_started`."""
+
+    room_id: str
+    channel_id: str
+    channel_type: ChannelType
+    participant_id: str
+    timestamp: datetime
 
 
 @attrs.frozen

@@ -28,6 +28,8 @@ class ChannelConfig:
     """Seconds an answer may not grow; then nobody waits for the rest of it."""
     receive_timeout: float = attrs.field(default=300.0, validator=gt(0))
     """Seconds what came in is waited for, with all that it causes."""
+    rooms: int = attrs.field(default=10_000, validator=ge(1))
+    """Bindings that are remembered, those heard of last."""
     drain: float = attrs.field(default=2.0, validator=ge(0))
     """Seconds that deliveries under way are waited for when the channel stops."""
 

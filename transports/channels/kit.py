@@ -18,7 +18,6 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
-import attrs
 import trio
 
 from models.rooms.channel import (
@@ -51,38 +50,12 @@ from transports.channels.results import (
     result_of,
 )
 from transports.channels.streams import StreamedAnswer
+from transports.channels.work import Bindings, Job, Show
 
 logger = logging.getLogger("troupe.transports.channels")
 
 SEGMENTED = "_segmented"
 """The metadata of an answer whose parts have been delivered as events already."""
-
-
-@attrs.define(eq=False)
-class _Job:
-    """One delivery, from its first asking to its answer."""
-
-    event: RoomEvent
-    to: str
-    key: str
-    promises: list[Promise[ProviderResult]]
-    """Of all who asked for it."""
-    admitted: trio.Event = attrs.field(factory=trio.Event)
-
-    def answer(self, result: ProviderResult) -> None:
-        promises, self.promises = self.promises, []
-        for promise in promises:
-            promise.resolve(result)
-
-
-@attrs.define(eq=False)
-class _Show:
-    """An answer that is shown while it is made."""
-
-    answer: StreamedAnswer
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    promise: Promise[ProviderResult] | None = None
-    """Once it is closed."""
 
 
 class Channel(Actor[Any]):
@@ -108,12 +81,12 @@ class Channel(Actor[Any]):
         self.info = info
         self.desk = desk
         self.config = config or ChannelConfig()
-        self.bindings: dict[str, ChannelBinding] = {}
-        """By room, as far as this instance has heard of them."""
+        self.bindings = Bindings(self.config.rooms)
+        """By room, as far as this instance has heard of them lately."""
         self._kit_slots: Bulkhead[str] = Bulkhead(self.config.concurrent, self.config.queue)
-        self._kit_jobs: dict[str, _Job] = {}
+        self._kit_jobs: dict[str, Job] = {}
         """By key: what is under way or waits for its turn."""
-        self._kit_shows: dict[str, _Show] = {}
+        self._kit_shows: dict[str, Show] = {}
         """By the stream's id."""
         self._kit_finished = trio.Event()
         self._kit_waits = iscoroutinefunction(self.send)
@@ -186,7 +159,7 @@ class Channel(Actor[Any]):
 
     @handles
     def on_deliver(self, message: Deliver) -> ProviderResult | None:
-        self.bindings[message.binding.room_id] = message.binding
+        self.bindings.keep(message.binding)
         return self._kit_deliver(message.event, message.to, message.key)
 
     def _kit_deliver(self, event: RoomEvent, to: str, key: str) -> ProviderResult | None:
@@ -203,7 +176,7 @@ class Channel(Actor[Any]):
         entered = self._kit_slots.enter(key)
         if isinstance(entered, Rejected):
             return self._kit_counted(OVERLOADED)
-        job = self._kit_jobs[key] = _Job(event, to, key, [self.defer()])
+        job = self._kit_jobs[key] = Job(event, to, key, [self.defer()])
         if isinstance(entered, Admitted):
             job.admitted.set()
         self.start_task(self._kit_carry_out, job, name="delivery")
@@ -215,7 +188,7 @@ class Channel(Actor[Any]):
         except Exception as error:  # noqa: BLE001 - what a send raises is its result
             return self._kit_told(error)
 
-    async def _kit_carry_out(self, job: _Job) -> None:
+    async def _kit_carry_out(self, job: Job) -> None:
         with trio.move_on_after(self.config.queue_wait):
             await job.admitted.wait()
         if job.admitted.is_set():
@@ -282,7 +255,7 @@ class Channel(Actor[Any]):
         to = self._kit_address(message.room_id)
         idle = self.config.stream_idle
         answer = StreamedAnswer(message.room_id, message.stream_id, message.event, to, idle)
-        show = self._kit_shows[message.stream_id] = _Show(answer)
+        show = self._kit_shows[message.stream_id] = Show(answer)
         self.start_task(self._kit_show, show, name="stream")
 
     @handles
@@ -306,7 +279,7 @@ class Channel(Actor[Any]):
         key = f"{event.id}:{self.info.id}"
         return self._kit_deliver(event, self._kit_address(message.room_id), key)
 
-    async def _kit_show(self, show: _Show) -> None:
+    async def _kit_show(self, show: Show) -> None:
         result = await self._kit_attempt(lambda: self.stream(show.answer), show.scope)
         del self._kit_shows[show.answer.stream_id]
         self._kit_finished.set()
@@ -325,20 +298,18 @@ class Channel(Actor[Any]):
     @handles
     def on_room_attached(self, message: RoomAttached) -> None:
         binding = message.binding
-
-        def keep() -> None:
-            self.bindings[binding.room_id] = binding
-
-        self._kit_hook("attached", lambda: self.attached(binding), keep)
+        self._kit_hook(
+            "attached", lambda: self.attached(binding), lambda: self.bindings.keep(binding)
+        )
 
     @handles
     def on_room_detached(self, message: RoomDetached) -> None:
-        self.bindings.pop(message.room_id, None)
+        self.bindings.forget(message.room_id)
         self._kit_hook("detached", lambda: self.detached(message.room_id), lambda: None)
 
     @handles
     def on_binding_changed(self, message: BindingChanged) -> None:
-        self.bindings[message.binding.room_id] = message.binding
+        self.bindings.keep(message.binding)
         self.binding_changed(message.binding)
 
     def _kit_hook(

@@ -59,6 +59,8 @@ class WebSocketSource(ListeningSource):
         self._socket: WebSocketConnection | None = None
         self._handing_on = False
         """It reads nothing while the channel is busy, so no answer to a ping either."""
+        self._heard = 0
+        """Messages."""
         self._sent = 0
 
     async def send(self, message: str | bytes) -> None:
@@ -85,6 +87,8 @@ class WebSocketSource(ListeningSource):
         try:
             with trio.fail_after(config.connect_timeout):
                 stream = await dial(config.url, context)
+                if isinstance(stream, trio.SSLStream):
+                    await stream.do_handshake()  # else a bad certificate is a silent server
             await self._talk(stream, emit)
         except (OSError, ssl.SSLError, trio.BrokenResourceError, trio.TooSlowError) as error:
             raise SourceFailed(f"cannot connect ({type(error).__name__})") from None
@@ -96,17 +100,20 @@ class WebSocketSource(ListeningSource):
 
     async def _talk(self, stream: trio.abc.Stream, emit: Feed) -> None:
         failure: SourceFailed | None = None
-        async with trio.open_nursery() as nursery:  # in which trio-websocket reads
-            try:
-                self._socket = await self._shake_hands(nursery, stream)
-                self.is_connected(emit)
-                await self._hear(self._socket, emit)
-            except SourceFailed as failed:
-                failure = failed  # raised outside: what leaves a nursery is a group
-            if self._socket is not None:
-                with trio.move_on_after(self._config.close_timeout):
-                    await self._socket.aclose()
-            nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:  # in which trio-websocket reads
+                try:
+                    self._socket = await self._shake_hands(nursery, stream)
+                    self.is_connected(emit)
+                    await self._hear(self._socket, emit)
+                except SourceFailed as failed:
+                    failure = failed  # raised outside: what leaves a nursery is a group
+                if self._socket is not None:
+                    with trio.move_on_after(self._config.close_timeout):
+                        await self._socket.aclose()
+                nursery.cancel_scope.cancel()
+        except* ConnectionRejected as group:
+            failure = _refusal(group)
         if failure is not None:
             raise failure
 
@@ -120,22 +127,19 @@ class WebSocketSource(ListeningSource):
             with trio.fail_after(config.connect_timeout):
                 return await wrap_client_stream(
                     nursery,
-                    stream,
+                    stream,  # type: ignore[arg-type]  # any stream will do
                     parts.netloc,
                     (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
                     subprotocols=config.subprotocols or None,
                     extra_headers=[(name.encode(), value.encode()) for name, value in headers],
                     max_message_size=config.max_size,
                 )
-        except ConnectionRejected as rejected:
-            status = rejected.status_code
-            raise SourceFailed(f"HTTP {status}", final=400 <= status < 500) from None
         except (ConnectionClosed, HandshakeError, trio.TooSlowError) as error:
             raise SourceFailed(f"cannot connect ({type(error).__name__})") from None
 
     async def _hear(self, socket: WebSocketConnection, emit: Feed) -> None:
         code: int | None = None
-        silent = False
+        silent = self._handing_on = False
         async with trio.open_nursery() as nursery:
             hearing = nursery.cancel_scope
 
@@ -149,6 +153,7 @@ class WebSocketSource(ListeningSource):
             try:
                 while True:
                     payload = await socket.get_message()
+                    self._heard += 1
                     self._handing_on = True
                     await self.take(payload, emit)
                     self._handing_on = False
@@ -166,13 +171,25 @@ class WebSocketSource(ListeningSource):
         """Whether it answers no ping any more; False once it is closed."""
         while True:
             await trio.sleep(self._config.ping_interval)
+            heard = self._heard
             with trio.move_on_after(self._config.ping_timeout) as patience:
                 try:
                     await socket.ping()
                 except ConnectionClosed:
                     return False  # whoever hears has been told why
-            if patience.cancelled_caught and not self._handing_on:
+            busy = self._handing_on or self._heard > heard
+            if patience.cancelled_caught and not busy:
                 return True
 
     def details(self) -> Mapping[str, Any]:
         return {**super().details(), "sent": self._sent}
+
+
+def _refusal(group: BaseExceptionGroup[ConnectionRejected]) -> SourceFailed:
+    rejected: BaseException = group
+    while isinstance(rejected, BaseExceptionGroup):
+        rejected = rejected.exceptions[0]
+    status = rejected.status_code if isinstance(rejected, ConnectionRejected) else 0
+    # Of all that a client may have done wrong, only these pass.
+    final = 400 <= status < 500 and status not in (408, 425, 429)
+    return SourceFailed(f"HTTP {status}", final)

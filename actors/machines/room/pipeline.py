@@ -190,7 +190,8 @@ class Pipeline:
             "access": binding.access.value,
             "visibility": binding.visibility,
         }
-        record = core.record(EventType.CHANNEL_ATTACHED, "channel_attached", "attached", data)
+        body = f"{binding.channel_id} attached"
+        record = core.record(EventType.CHANNEL_ATTACHED, "channel_attached", body, data)
         cursors = {} if before is not None else {binding.channel_id: record.index}
         change = core.change((record,), room=room, bound=(binding,), cursors=cursors)
         try:

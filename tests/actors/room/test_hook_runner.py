@@ -391,6 +391,7 @@ async def test_b16_whatever_a_watching_hook_does_the_others_are_told_and_the_roo
     await bench.tell("one", bad, good)
     await bench.tell("two", bad, good)
     assert seen == ["one", "two"]
+    await bench.system.settle()
     if fault in (HookFault.NO_RESULT, HookFault.WRONG_PAYLOAD):
         assert bench.observer.received == []  # what it returns counts for nothing
         return
@@ -415,6 +416,7 @@ async def test_who_has_answered_in_time_is_not_late_because_nobody_looked(bench:
     await trio.sleep(2)
     bench.system.resume(bench.runner.path)
     assert (await reply).errors == ()
+    await bench.system.settle()
     assert bench.observer.received == []
 
 
@@ -597,6 +599,7 @@ async def test_who_takes_too_long_is_waited_for_no_longer(bench: Bench) -> None:
     await bench.tell("two", hook)
     assert trio.current_time() == started + 4
     assert slow.began == ["one", "two"]
+    await bench.system.settle()
     assert [failed.timeout for failed in bench.observer.received] == [2.0, 2.0]
 
 

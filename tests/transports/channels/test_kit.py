@@ -1,9 +1,8 @@
-"""A channel made with the kit: deliveries, their limits and faults, streams, rooms, its end."""
+"""A channel made with the kit: deliveries, their limits and their faults, and what comes in."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -13,35 +12,22 @@ import trio
 
 from models.faults import FaultKind
 from models.net.faults import ProviderFault
-from models.rooms.channel import (
-    BindingChanged,
-    Deliver,
-    RoomAttached,
-    RoomDetached,
-    StreamClosed,
-    StreamOpened,
-    StreamText,
-)
 from models.rooms.content import Text
 from models.rooms.event import RoomEvent
 from models.rooms.info import ChannelInfo
 from models.rooms.kinds import ChannelType
-from models.rooms.room import ChannelBinding
 from models.rooms.traffic import ProviderResult
-from supervision import ActorRef, Refuse, Refused
-from supervision.testing import SystemUnderTest
+from supervision import ActorRef
+from supervision.testing import SystemUnderTest, simulate
 from tests.transports.channels.channel_values import (
     DeskUnderTest,
-    binding,
     deliver,
     desk_in,
-    event,
 )
 from transports.channels.bodies import body_of
 from transports.channels.config import ChannelConfig
 from transports.channels.kit import Channel
 from transports.channels.results import DeliveryFailed, sent
-from transports.channels.streams import StreamedAnswer
 
 INFO = ChannelInfo("sms", ChannelType.SMS)
 
@@ -270,277 +256,41 @@ async def test_what_comes_in_goes_to_the_desk(system: SystemUnderTest, desk: Des
     assert second.message.idempotency_key is None
 
 
-# -- streams ----------------------------------------------------------------------------------
+# -- whatever the order -----------------------------------------------------------------------
 
 
-class Ticker(Gateway):
-    """Shows answers while they are made, at one piece a second."""
+class Counted(Channel):
+    """How many of its deliveries run at the same time, at most."""
 
-    shown: list[Any]
-
-    def __init__(self, shown: list[Any], *args: Any) -> None:
-        super().__init__(at_once, *args)
-        self.shown = shown
-
-    async def stream(self, answer: StreamedAnswer) -> ProviderResult:
-        self.shown.append(("begins", answer.to))
-        async for piece in answer:
-            if piece == "break":
-                raise DeliveryFailed("broken", True)
-            self.shown.append(piece)
-            await trio.sleep(1)
-        self.shown.append((body_of(answer.event.content) if answer.event else None, answer.error))
-        return sent("shown")
-
-
-@pytest.fixture
-def shown() -> list[Any]:
-    return []
-
-
-@pytest.fixture
-async def ticker(system: SystemUnderTest, desk: DeskUnderTest, shown: list[Any]) -> ActorRef[Any]:
-    config = ChannelConfig(stream_idle=30, streams=2)
-    info = attrs.evolve(INFO, streams=True, recipient_key="phone_number")
-    ticker = await system.spawn(Ticker, shown, info, desk.ref, config, path="/ticker")
-    await ticker.ask(RoomAttached(binding(phone_number="+15550100")))
-    return ticker
-
-
-def opened(stream_id: str = "s-1") -> StreamOpened:
-    return StreamOpened("lobby", stream_id, event(""))
-
-
-def text(delta: str, stream_id: str = "s-1") -> StreamText:
-    return StreamText("lobby", stream_id, delta)
-
-
-def closed(answer: RoomEvent | None, stream_id: str = "s-1", error: str | None = None) -> Any:
-    return StreamClosed("lobby", stream_id, answer, error)
-
-
-async def test_an_answer_is_shown_while_it_is_made_and_late_pieces_come_joined(
-    ticker: ActorRef[Any], shown: list[Any]
-) -> None:
-    ticker.tell(opened())
-    for piece in ("Good", " mor", "ning"):
-        ticker.tell(text(piece))
-    await trio.sleep(0.5)
-    ticker.tell(text(", Ada"))
-    await trio.sleep(1)
-    result = await ticker.ask(closed(event("Good morning, Ada")))
-    assert result.provider_message_id == "shown"
-    assert shown == [
-        ("begins", "+15550100"),
-        "Good morning",
-        ", Ada",
-        ("Good morning, Ada", None),
-    ]
-
-
-async def test_an_answer_that_was_cut_off_says_why(ticker: ActorRef[Any], shown: list[Any]) -> None:
-    ticker.tell(opened())
-    ticker.tell(text("Good"))
-    assert (await ticker.ask(closed(None, error="cancelled"))).success
-    assert shown[1:] == ["Good", (None, "cancelled")]
-
-
-async def test_what_a_broken_stream_did_not_show_is_sent_whole(
-    ticker: ActorRef[Any], system: SystemUnderTest
-) -> None:
-    ticker.tell(opened())
-    ticker.tell(text("break"))
-    await system.settle()
-    result = await ticker.ask(closed(event("the whole")))
-    assert result.provider_message_id == "e-7:sms to +15550100: the whole"
-    assert system.state("/ticker").statistics["unstreamed"] == 1
-
-
-async def test_a_stream_that_breaks_at_its_end_is_a_failed_delivery(
-    ticker: ActorRef[Any],
-) -> None:
-    ticker.tell(opened())
-    ticker.tell(text("Good"))
-    await trio.sleep(0.5)
-    ticker.tell(text("break"))
-    result = await ticker.ask(closed(event("Good break")))
-    assert result.metadata == {"code": "broken", "retryable": True}
-
-
-async def test_of_too_many_streams_the_last_are_sent_whole(
-    ticker: ActorRef[Any], system: SystemUnderTest, shown: list[Any]
-) -> None:
-    for stream_id in ("s-1", "s-2", "s-3"):
-        ticker.tell(opened(stream_id))
-        ticker.tell(text(stream_id, stream_id))
-    await system.settle()
-    assert sorted(piece for piece in shown if isinstance(piece, str)) == ["s-1", "s-2"]
-    result = await ticker.ask(closed(event("s-3"), "s-3"))
-    assert result.provider_message_id == "e-7:sms to +15550100: s-3"
-
-
-async def test_a_stream_that_nobody_goes_on_with_ends(
-    ticker: ActorRef[Any], system: SystemUnderTest, shown: list[Any]
-) -> None:
-    ticker.tell(opened())
-    ticker.tell(text("Good"))
-    await trio.sleep(40)
-    assert shown[1:] == ["Good", (None, "abandoned")]
-    assert system.state("/ticker").statistics["streams"] == 0
-
-
-async def test_an_answer_that_was_delivered_in_parts_is_not_sent_again(
-    system: SystemUnderTest, desk: DeskUnderTest
-) -> None:
-    sms = await gateway(system, desk, at_once)
-    sms.tell(opened())
-    sms.tell(text("Good"))
-    assert (await sms.ask(closed(event("", metadata={"_segmented": True})))).success
-    assert system.state("/sms").statistics["sent"] == 0
-
-
-async def test_a_channel_without_streams_sends_the_answer_when_it_is_made(
-    system: SystemUnderTest, desk: DeskUnderTest
-) -> None:
-    sms = await gateway(system, desk, at_once)
-    sms.tell(opened())
-    sms.tell(text("Good"))
-    result = await sms.ask(closed(event("Good morning")))
-    assert result.provider_message_id == "e-7:sms to : Good morning"
-
-
-# -- rooms ------------------------------------------------------------------------------------
-
-
-class Choosy(Channel):
-    def __init__(self, log: list[str], *args: Any) -> None:
+    def __init__(self, most: list[int], *args: Any) -> None:
         super().__init__(*args)
-        self._log = log
+        self._most = most
+        self._inside = 0
 
-    def send(self, event: RoomEvent, to: str, key: str) -> ProviderResult:
-        return sent()
-
-    async def attached(self, binding: ChannelBinding) -> None:
-        await trio.sleep(1)
-        if binding.room_id == "forbidden":
-            raise Refuse("not that room")
-        if binding.room_id == "slow":
-            await trio.sleep(100)
-        if binding.room_id == "broken":
-            raise KeyError(binding.room_id)
-        self._log.append(f"attached {binding.room_id}")
-
-    def detached(self, room_id: str) -> None:
-        if room_id == "broken":
-            raise KeyError(room_id)
-        self._log.append(f"detached {room_id}")
-
-    def binding_changed(self, binding: ChannelBinding) -> None:
-        self._log.append(f"changed {binding.room_id}")
-
-
-async def test_a_room_waits_for_the_channels_word(
-    system: SystemUnderTest, desk: DeskUnderTest
-) -> None:
-    log: list[str] = []
-    choosy = await system.spawn(Choosy, log, INFO, desk.ref, path="/choosy")
-    await choosy.ask(RoomAttached(binding()))
-    choosy.tell(BindingChanged(binding()))
-    await choosy.ask(RoomDetached("lobby"))
-    assert log == ["attached lobby", "changed lobby", "detached lobby"]
-
-
-@pytest.mark.parametrize(
-    ("room_id", "reason"),
-    [
-        ("forbidden", "not that room"),
-        ("slow", "attached failed: TooSlowError"),
-        ("broken", "attached failed: KeyError"),
-    ],
-)
-async def test_a_room_that_cannot_have_the_channel_is_refused(
-    system: SystemUnderTest, desk: DeskUnderTest, room_id: str, reason: str
-) -> None:
-    choosy = await system.spawn(Choosy, [], INFO, desk.ref, path="/choosy")
-    with pytest.raises(Refused) as refused:
-        await choosy.ask(RoomAttached(binding(room_id=room_id)), timeout=60)
-    assert refused.value.reason == reason
-    assert system.state("/choosy").attributes["bindings"] == "{}"
-
-
-async def test_a_plain_hook_that_fails_refuses_too(
-    system: SystemUnderTest, desk: DeskUnderTest
-) -> None:
-    choosy = await system.spawn(Choosy, [], INFO, desk.ref)
-    with pytest.raises(Refused, match="detached failed: KeyError"):
-        await choosy.ask(RoomDetached("broken"))
-
-
-# -- its end ----------------------------------------------------------------------------------
-
-
-async def test_a_channel_that_stops_finishes_what_is_short_and_answers_the_rest(
-    system: SystemUnderTest, desk: DeskUnderTest
-) -> None:
-    closed: list[float] = []
-
-    class Closing(Gateway):
-        async def close(self) -> None:
-            closed.append(self.now)
-
-    async def by_key(_event: RoomEvent, _to: str, key: str) -> ProviderResult:
-        await trio.sleep(float(key))
+    async def send(self, event: RoomEvent, to: str, key: str) -> ProviderResult:
+        self._inside += 1
+        self._most[0] = max(self._most[0], self._inside)
+        await trio.sleep(event.index % 3 * 0.1)
+        self._inside -= 1
+        if event.index % 5 == 0:
+            raise DeliveryFailed("fifth")
         return sent(key)
 
-    sms = await system.spawn(Closing, by_key, INFO, desk.ref, path="/sms")
-    quick, slow = sms.ask(deliver(key="1")), sms.ask(deliver(key="9"))
-    await system.settle()
-    started = system.now
-    await system.stop("/sms")
-    assert (await quick).provider_message_id == "1"
-    assert (await slow).metadata == {"code": "channel_stopped", "retryable": True}
-    assert closed == [started + 2]
+
+async def many_at_once(system: SystemUnderTest) -> tuple[int, dict[str | None, int]]:
+    most = [0]
+    desk = await desk_in(system)
+    config = ChannelConfig(concurrent=3, queue=20, queue_wait=100)
+    counted = await system.spawn(Counted, most, INFO, desk.ref, config, path="/counted")
+    asked = [deliver(key=f"k-{number % 20}", index=number % 20) for number in range(40)]
+    results = [await reply for reply in [counted.ask(each, timeout=60) for each in asked]]
+    assert system.state("/counted").statistics["slots"]["inside"] == 0
+    errors = [result.error for result in results]
+    return most[0], {error: errors.count(error) for error in dict.fromkeys(errors)}
 
 
-async def test_a_channel_that_stops_while_it_shows_an_answer_answers(
-    system: SystemUnderTest, ticker: ActorRef[Any], shown: list[Any]
-) -> None:
-    ticker.tell(opened())
-    ticker.tell(text("Good"))
-    await system.settle()
-    reply = ticker.ask(closed(event("Good")))
-    await system.stop("/ticker")
-    assert (await reply).success
-    assert shown[-1] == ("Good", None)
-
-
-async def test_a_room_that_asks_again_after_a_crash_has_it_sent(
-    system: SystemUnderTest, desk: DeskUnderTest
-) -> None:
-    asked: list[Deliver] = []
-
-    class Frail(Gateway):
-        def open(self) -> None:
-            if not asked:
-                self.start_task(self._fall_over)
-
-        async def _fall_over(self) -> None:
-            await trio.sleep(0.5)
-            asked.append(deliver())
-            raise OSError("the gateway is gone")
-
-    async def slowly(*_: object) -> ProviderResult:
-        await trio.sleep(1)
-        return sent("late")
-
-    system.expect_crash("/sms", OSError)
-    sms = await system.spawn(Frail, slowly, INFO, desk.ref, path="/sms")
-    with pytest.raises(Exception, match="sms"):
-        await sms.ask(deliver())
-    assert (await sms.ask(deliver())).provider_message_id == "late"
-
-
-def test_a_channel_without_send_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    info: Callable[..., Any] = Channel.send
-    with pytest.raises(NotImplementedError, match="Channel has no `send`"):
-        info(Channel(INFO, None), None, "", "")  # type: ignore[arg-type]
+@pytest.mark.parametrize("seed", range(10))
+def test_every_delivery_is_answered_and_never_too_many_run(seed: int) -> None:
+    most, outcomes = simulate(many_at_once, seed).result
+    assert most <= 3
+    assert outcomes == {"fifth": 8, None: 32}

@@ -129,7 +129,7 @@ async def test_connecting_again_it_goes_on_after_the_last_event() -> None:
             assert await ear.heard(4) == ["one", "two", "three", "four"]
         sent = [request.headers.get("last-event-id") for request in server.received]
         assert sent[0] is None
-        assert [each.encode("latin-1").decode() for each in sent[1:] if each] == ["zwei ✓"] * 2
+        assert sent[1:] == ["zwei ✓"] * 2
         assert ear.log.count("lost: the stream ended") == 1
 
 

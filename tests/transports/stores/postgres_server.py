@@ -65,9 +65,9 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def kept_schema(postgres_server: PostgresServer) -> str:
+def kept_schema(postgres_server: PostgresServer) -> Iterator[str]:
     """The name of a schema that the tests of the contract share: to make one takes a while."""
-    return "test_shared_" + secrets.token_hex(4)
+    yield from new_schema(postgres_server)
 
 
 @pytest.fixture
@@ -86,12 +86,16 @@ def empty_schema(postgres_server: PostgresServer, kept_schema: str) -> Iterator[
 @pytest.fixture
 def schema(postgres_server: PostgresServer) -> Iterator[str]:
     """The name of a schema that is not there, and is not there any more after the test."""
+    yield from new_schema(postgres_server)
+
+
+def new_schema(server: PostgresServer) -> Iterator[str]:
     import psycopg
     from psycopg import sql
 
     name = "test_" + secrets.token_hex(8)
     yield name
-    with psycopg.connect(postgres_server.dsn.reveal(), autocommit=True) as connection:
+    with psycopg.connect(server.dsn.reveal(), autocommit=True) as connection:
         drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name))
         connection.execute("SET client_min_messages = warning")
         connection.execute(drop)

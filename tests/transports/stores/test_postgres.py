@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import pytest
+import trio
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from models.rooms.errors import BadValue, StoreUnavailable
+from supervision import Supervisor
 from supervision.secret import Secret
+from supervision.testing import SystemUnderTest
 from tests.transports.stores.contract import Make, StoreContract
 from tests.transports.stores.model import ROOMS, StoreModel
 from tests.transports.stores.postgres_server import (
@@ -24,10 +27,12 @@ from tests.transports.stores.postgres_server import (
     schema,
 )
 from tests.transports.stores.sql_rules import SqlRules
-from tests.transports.stores.values import a_room, add, an_event, ids
+from tests.transports.stores.values import a_change, a_room, add, an_event, ids
+from transports.stores.actor import ask_store, store_spec
 from transports.stores.backend import EVERYTHING, Page, StoreBackend
 from transports.stores.config import StoreConfig, make_backend
 from transports.stores.postgres import DriverMissing, PostgresDatabase
+from transports.stores.requests import Commit, CreateRoom
 from transports.stores.sql import SqlBackend
 
 __all__ = ["empty_schema", "kept_schema", "postgres_server", "schema"]  # fixtures
@@ -180,7 +185,7 @@ def test_a_server_that_goes_before_the_commit_leaves_nothing_and_it_is_said(stor
     backend = store.backend
     backend.create_room(a_room())
     store.end_its_session()
-    with pytest.raises(StoreUnavailable, match="terminating connection"):
+    with pytest.raises(StoreUnavailable, match="PostgreSQL"):
         backend.flush()
     backend.abandon()
     backend.close()
@@ -352,3 +357,37 @@ def test_nodes_that_start_at_the_same_time_make_one_schema(
     assert ids(stores[1].backend.search("anything", None, None, 1)) == []
     for store in stores:
         store.backend.close()
+
+
+# -- as the actor that a node has --------------------------------------------------------------
+
+
+async def test_a_node_goes_on_when_its_server_has_come_back(
+    system: SystemUnderTest, store: Store
+) -> None:
+    import psycopg
+
+    dsn = psycopg.conninfo.make_conninfo(store.dsn.reveal(), application_name=store.schema)
+    config = StoreConfig(engine="postgres", dsn=Secret(dsn), schema=store.schema, connections=2)
+    spec = store_spec(make_backend(config), config.members)
+    await system.spawn(Supervisor, [spec], path="/node")
+    actor = system.ref("/node/store")
+    for name in ("r", "s"):
+        await ask_store(actor, CreateRoom(a_room(name)))
+    with store.other() as other:
+        ended = other.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE application_name = %s",
+            (store.schema,),
+        ).fetchall()
+        assert ended == [(True,), (True,)]
+    for name in ("r", "s"):
+        lost = a_change(a_room(name), an_event(0, room_id=name))
+        with pytest.raises(StoreUnavailable, match="PostgreSQL"):
+            await ask_store(actor, Commit(lost))
+    await trio.sleep(1)  # of virtual time: each member connects anew
+    for name in ("r", "s"):
+        again = a_change(a_room(name), an_event(0, "again", room_id=name))
+        await ask_store(actor, Commit(again))
+        assert store.backend.get_room(name) == again.room
+    system.expect_crash("/node/store/*", StoreUnavailable)

@@ -150,6 +150,12 @@ class UsedAtRandom(RuleBasedStateMachine):
     def give_address(self, channel: str, phone: str) -> None:
         self.run(operations.update_binding_metadata, channel, {"phone": phone})
 
+    @rule(number=NUMBERS)
+    def talk_while_there_is_no_address(self, number: int) -> None:
+        self.give_address("sms", "")
+        self.cascades.append(self.room.say("web", f"{number}"))
+        self.give_address("sms", "+1")
+
     # -- talk -----------------------------------------------------------------------------
 
     @rule(
@@ -218,6 +224,12 @@ class UsedAtRandom(RuleBasedStateMachine):
         self.room.answer("yes")
 
     @precondition(lambda self: self.room.thinking)
+    @rule()
+    def detach_who_thinks(self) -> None:
+        self.run(operations.detach_channel, self.room.thinking[0].channel_id)
+        self.room.answer("too late")
+
+    @precondition(lambda self: self.room.thinking)
     @rule(number=NUMBERS)
     def stream(self, number: int) -> None:
         thinking = self.room.thinking
@@ -230,6 +242,13 @@ class UsedAtRandom(RuleBasedStateMachine):
         channels = sorted(self.room.in_flight)
         carry = self.room.deliver(channels[number % len(channels)])
         self.brought.add((carry.channel_id, carry.event.id))
+
+    @rule()
+    def regenerate_and_answer(self) -> None:
+        before = len(self.room.thinking)
+        self.regenerate()
+        while len(self.room.thinking) > before:
+            self.room.answer()
 
     @rule()
     def regenerate(self) -> None:
@@ -368,6 +387,18 @@ class UsedAtRandom(RuleBasedStateMachine):
             if isinstance(carry, Carry):
                 assert (carry.channel_id, carry.event.id) not in self.brought
                 assert carry.event.visibility not in ("none", "internal", "intelligence")
+
+    @invariant()
+    def the_cursor_waits_for_what_is_on_its_way(self) -> None:
+        for line in self.room.in_flight.values():
+            assert all(self.room.core.delivered_index < carry.event.index for carry in line)
+
+    def teardown(self) -> None:
+        while self.room.in_flight or self.room.thinking:
+            self.room.deliver_all()
+            if self.room.thinking:
+                self.room.answer()
+        self.when_all_is_done_nothing_is_left_to_do()
 
     @invariant()
     def when_all_is_done_nothing_is_left_to_do(self) -> None:
