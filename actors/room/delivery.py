@@ -16,7 +16,8 @@ from models.rooms.channel import (
     StreamText,
     TransportMessage,
 )
-from models.rooms.event import DeliveryResult
+from models.rooms.event import DeliveryError, DeliveryResult
+from models.rooms.kinds import DeliveryOutcome
 from models.rooms.traffic import ProviderResult
 from supervision import (
     Actor,
@@ -34,6 +35,8 @@ REMEMBERED = 1000
 """Deliveries whose outcome is known again, should the room ask for them twice."""
 DELIVER_WITHIN = 60.0
 """Seconds a channel has for one attempt."""
+MOST_CRASHES = 3
+"""Of the actor, over one event; then the event is given up, and the others have their turn."""
 IDLE = 30.0
 """Seconds without work until a delivery actor offers to go."""
 
@@ -80,6 +83,11 @@ class _Idle:
 
 
 @attrs.frozen
+class _GoOn:
+    """An earlier life of the actor has left work behind."""
+
+
+@attrs.frozen
 class DeliveryStatistics:
     """What a delivery actor has done since it was started."""
 
@@ -93,7 +101,31 @@ class DeliveryStatistics:
 
 
 Work = Carry | OpenStream | StreamMore | EndStream
-DeliveryMessage = Work | CutStreams | _Answered | _Unreached | _StreamOver | _Idle | Wake
+DeliveryMessage = Work | CutStreams | _Answered | _Unreached | _StreamOver | _Idle | _GoOn | Wake
+
+
+@attrs.define(eq=False)
+class Ledger:
+    """What there is to do for one binding, and what was done: it outlives a crash of the actor.
+
+    The room does not ask again for what it has asked for, so nobody else knows.
+    """
+
+    attempts: Attempts
+    queue: deque[Work] = attrs.field(factory=deque)
+    known: OrderedDict[str, DeliveryResult | None] = attrs.field(factory=OrderedDict)
+    """What was carried, by event; None while it is under way."""
+    streams: set[tuple[str, str]] = attrs.field(factory=set)
+    """Rooms and streams that the channel shows."""
+    busy: bool = False
+    """The first of the queue is being delivered."""
+    crashes: int = 0
+    """While that was the first."""
+
+    @classmethod
+    def of(cls, channel_id: str, seed: int = 0) -> Ledger:
+        """An empty one."""
+        return cls(Attempts(channel_id, rng=random.Random(seed)))
 
 
 class Delivery(Actor[DeliveryMessage]):
@@ -107,34 +139,47 @@ class Delivery(Actor[DeliveryMessage]):
         room: ActorRef[Delivered | Resting],
         channels: str,
         channel_id: str,
-        seed: int = 0,
+        ledger: Ledger,
     ) -> None:
         super().__init__()
         self._room = room
         self._path = f"{channels}/{channel_id}"
         """Of the channel's actor, looked up each time: channels come and go."""
         self._id = channel_id
-        self._queue: deque[Work] = deque()
-        self._busy = False
-        """The first of the queue is being delivered."""
-        self._attempts = Attempts(channel_id, rng=random.Random(seed))
-        self._known: OrderedDict[str, DeliveryResult | None] = OrderedDict()
-        """What was carried, by event; None while it is under way."""
-        self._streams: set[tuple[str, str]] = set()
+        self._ledger = ledger
         self._last_work = 0.0
         self._delivered = self._failed = self._retried = self._joined = 0
 
     def on_start(self) -> None:
         self._rest(self.now)
+        if self._ledger.queue or self._ledger.streams:
+            self.ref.tell(_GoOn())
+
+    @handles
+    def on_go_on(self, message: _GoOn) -> None:
+        """The key is the same as before, and by that the channel knows what it has in hand."""
+        ledger = self._ledger
+        self._cut_streams()
+        if not ledger.busy:
+            self._go()
+            return
+        ledger.crashes += 1
+        ledger.attempts.interrupted(self.now)
+        if ledger.crashes >= MOST_CRASHES:
+            fault = DeliveryError("delivery_crashed", "its delivery fails again and again")
+            self._over(DeliveryResult(self._id, DeliveryOutcome.FAILED, error=fault))
+            return
+        ledger.attempts.begin()
+        self._attempt()
 
     def statistics(self) -> DeliveryStatistics:
         return DeliveryStatistics(
-            len(self._queue),
+            len(self._ledger.queue),
             self._delivered,
             self._failed,
             self._retried,
             self._joined,
-            self._attempts.breaker.statistics(),
+            self._ledger.attempts.breaker.statistics(),
         )
 
     @property
@@ -145,27 +190,27 @@ class Delivery(Actor[DeliveryMessage]):
 
     @handles
     def on_carry(self, work: Carry) -> None:
-        known = work.event.id in self._known
+        known = work.event.id in self._ledger.known
         if known:
             # The room has begun anew and does not know what it had asked for.
-            result = self._known[work.event.id]
+            result = self._ledger.known[work.event.id]
             if result is not None:
                 self._room.tell(Delivered(self._id, work.event.id, result))
             return
-        self._known[work.event.id] = None
-        if len(self._known) > REMEMBERED + len(self._queue):
-            self._known.popitem(last=False)
-        self._queue.append(work)
+        self._ledger.known[work.event.id] = None
+        if len(self._ledger.known) > REMEMBERED + len(self._ledger.queue):
+            self._ledger.known.popitem(last=False)
+        self._ledger.queue.append(work)
         self._go()
 
     @handles
     def on_stream(self, work: OpenStream | EndStream) -> None:
-        self._queue.append(work)
+        self._ledger.queue.append(work)
         self._go()
 
     @handles
     def on_more(self, work: StreamMore) -> None:
-        queue = self._queue
+        queue = self._ledger.queue
         last = queue[-1] if queue else None
         if isinstance(last, StreamMore) and last.stream == work.stream:
             queue[-1] = attrs.evolve(last, delta=last.delta + work.delta)
@@ -176,37 +221,45 @@ class Delivery(Actor[DeliveryMessage]):
 
     @handles
     def on_cut(self, message: CutStreams) -> None:
-        self._queue = deque(
-            work for k, work in enumerate(self._queue) if (k == 0 and self._busy) or _is_event(work)
+        self._cut_streams()
+
+    def _cut_streams(self) -> None:
+        ledger = self._ledger
+        ledger.queue = deque(
+            work
+            for k, work in enumerate(ledger.queue)
+            if (k == 0 and ledger.busy) or _is_event(work)
         )
-        for room_id, stream in sorted(self._streams):
+        for room_id, stream in sorted(ledger.streams):
             self._end(StreamClosed(room_id, stream, None, "interrupted"))
-        self._streams.clear()
+        ledger.streams.clear()
 
     def _go(self) -> None:
         """Do what can be done."""
-        while self._queue and not self._busy:
-            work = self._queue[0]
+        while self._ledger.queue and not self._ledger.busy:
+            work = self._ledger.queue[0]
             match work:
                 case OpenStream():
-                    self._streams.add((work.event.room_id, work.stream))
+                    self._ledger.streams.add((work.event.room_id, work.stream))
                     self._tell(StreamOpened(work.event.room_id, work.stream, work.event))
-                    self._queue.popleft()
+                    self._ledger.queue.popleft()
                 case StreamMore():
                     room_id = self._room_of(work.stream)
                     if room_id is not None:
                         self._tell(StreamText(room_id, work.stream, work.delta))
-                    self._queue.popleft()
+                    self._ledger.queue.popleft()
                 case EndStream():
                     room_id = self._room_of(work.stream)
-                    self._queue.popleft()
+                    self._ledger.queue.popleft()
                     if room_id is not None:
-                        self._streams.discard((room_id, work.stream))
+                        self._ledger.streams.discard((room_id, work.stream))
                         self._end(StreamClosed(room_id, work.stream, work.event, work.error))
                 case Carry():
-                    self._busy = True
-                    self._attempts.configure(work.binding.rate_limit, work.binding.retry_policy)
-                    self._attempts.begin()
+                    self._ledger.busy = True
+                    self._ledger.attempts.configure(
+                        work.binding.rate_limit, work.binding.retry_policy
+                    )
+                    self._ledger.attempts.begin()
                     self._attempt()
 
     def _end(self, closed: StreamClosed) -> None:
@@ -221,7 +274,7 @@ class Delivery(Actor[DeliveryMessage]):
         self._last_work = self.now
 
     def _room_of(self, stream: str) -> str | None:
-        return next((room_id for room_id, name in self._streams if name == stream), None)
+        return next((room_id for room_id, name in self._ledger.streams if name == stream), None)
 
     def _tell(self, message: StreamOpened | StreamText) -> None:
         channel = self._channel
@@ -235,7 +288,7 @@ class Delivery(Actor[DeliveryMessage]):
     # -- one event ------------------------------------------------------------------------
 
     def _attempt(self) -> None:
-        decision = self._attempts.next(self.now)
+        decision = self._ledger.attempts.next(self.now)
         match decision:
             case Send():
                 self._send()
@@ -245,7 +298,7 @@ class Delivery(Actor[DeliveryMessage]):
                 self._over(result)
 
     def _send(self) -> None:
-        work = self._queue[0]
+        work = self._ledger.queue[0]
         assert isinstance(work, Carry)
         channel = self._channel
         if channel is None:
@@ -254,7 +307,7 @@ class Delivery(Actor[DeliveryMessage]):
         event = work.event
         room_id = self._room_of(work.stream) if work.stream else None
         if room_id is not None:
-            self._streams.discard((room_id, work.stream))
+            self._ledger.streams.discard((room_id, work.stream))
             reply = channel.ask(StreamClosed(room_id, work.stream, event), timeout=DELIVER_WITHIN)
         else:
             deliver = Deliver(event, work.binding, work.to, f"{event.id}:{self._id}")
@@ -263,11 +316,11 @@ class Delivery(Actor[DeliveryMessage]):
 
     @handles
     def on_answered(self, message: _Answered) -> None:
-        self._decided(self._attempts.answered(message.result, self.now))
+        self._decided(self._ledger.attempts.answered(message.result, self.now))
 
     @handles
     def on_unreached(self, message: _Unreached) -> None:
-        self._decided(self._attempts.unreached(message.why, self.now))
+        self._decided(self._ledger.attempts.unreached(message.why, self.now))
 
     def _decided(self, decision: Send | Hold | Over) -> None:
         match decision:
@@ -281,19 +334,20 @@ class Delivery(Actor[DeliveryMessage]):
 
     @handles
     def on_wake(self, message: Wake) -> None:
-        if self._busy:
+        if self._ledger.busy:
             self._attempt()
 
     def _over(self, result: DeliveryResult) -> None:
-        work = self._queue.popleft()
+        work = self._ledger.queue.popleft()
         assert isinstance(work, Carry)
-        self._busy = False
+        self._ledger.busy = False
+        self._ledger.crashes = 0
         self._last_work = self.now
         if result.error is None:
             self._delivered += 1
         else:
             self._failed += 1
-        self._known[work.event.id] = result
+        self._ledger.known[work.event.id] = result
         self._room.tell(Delivered(self._id, work.event.id, result))
         self._go()
 
@@ -304,8 +358,10 @@ class Delivery(Actor[DeliveryMessage]):
 
     @handles
     def on_idle(self, message: _Idle) -> None:
-        quiet = not self._queue and not self._streams and self._last_work <= message.since
-        if quiet and self._attempts.idle:
+        quiet = (
+            not self._ledger.queue and not self._ledger.streams and self._last_work <= message.since
+        )
+        if quiet and self._ledger.attempts.idle:
             self._room.tell(Resting(self._id))
         self._rest(self.now)
 

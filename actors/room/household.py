@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from supervision import ActorRef, ChildSpec
-from supervision.supervisor import StartChild, TerminateChild
+from supervision.supervisor import DeleteChild, StartChild, TerminateChild
 
 Action = Callable[[ActorRef[Any] | None], None]
 """What is done with an actor once it runs; with None if it could not be started."""
@@ -93,8 +93,11 @@ class Household:
         if self.refs.pop(name, None) is None:
             return
         self._stopping[name] = []
+        # What is stopped keeps its place until it is deleted, which waits until it has stopped.
+        # Both are said at once: if the room crashes now, its next life finds the place free.
+        self.supervisor.tell(TerminateChild(name))
         self.pipe(
-            self.supervisor.ask(TerminateChild(name)),
+            self.supervisor.ask(DeleteChild(name)),
             to=lambda _: MemberGone(name),
             failed=lambda _: MemberGone(name),
         )

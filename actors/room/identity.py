@@ -33,6 +33,7 @@ from models.rooms.refusals import RefuseFor
 from models.rooms.room import RoomContext
 from models.rooms.traffic import FrameworkEvent, InboundMessage
 from supervision import Actor, ActorRef, AskTimeout, ChildSpec, Promise, Request, handles
+from supervision.tasks import only_cancelled, single
 from transports.stores.requests import ResolveIdentity, StoreMessage
 
 logger = logging.getLogger("troupe.rooms")
@@ -182,7 +183,8 @@ class IdentityDesk(Actor[IdentityMessage]):
             self._timeouts += 1
             result = UNKNOWN
             self._announce("identity_timeout", message.event, {"timeout": self._config.timeout})
-        except Exception as error:  # noqa: BLE001  people's code: whatever it is, nothing is known
+        except BaseException as raised:  # noqa: BLE001  people's code: SystemExit is its failure too
+            error = _failure(raised)
             self._failures += 1
             result = UNKNOWN
             _log("the identity resolver", error)
@@ -236,7 +238,8 @@ class IdentityDesk(Actor[IdentityMessage]):
             self._hook_failures += 1
             self._announce("hook_timeout", message.event, told | {"timeout": hook.timeout})
             return None
-        except Exception as error:  # noqa: BLE001  as above
+        except BaseException as raised:  # noqa: BLE001  as above
+            error = _failure(raised)
             _log(f"identity hook {hook.name!r}", error)
             self._hook_failures += 1
             self._announce("hook_error", message.event, told | {"error": type(error).__name__})
@@ -299,7 +302,15 @@ async def _call_hook(hook: IdentityHook, request: AskIdentityHooks) -> IdentityH
     return await answer if inspect.isawaitable(answer) else answer
 
 
-def _log(what: str, error: Exception) -> None:
+def _failure(raised: BaseException) -> BaseException:
+    """What went wrong. If it is only that we are being cancelled, that goes on."""
+    error = single(raised)
+    if only_cancelled(error):
+        raise raised
+    return error
+
+
+def _log(what: str, error: BaseException) -> None:
     """Neither the error's text nor its traceback, for both may quote what was said."""
     logger.error("%s failed: %s at %s", what, type(error).__name__, where(error))
 

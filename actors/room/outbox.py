@@ -25,7 +25,7 @@ from actors.machines.room.steps import (
     StreamMore,
 )
 from actors.room.around import Around
-from actors.room.delivery import Delivered, Delivery
+from actors.room.delivery import Delivered, Delivery, Ledger
 from actors.room.hook_runner import RunAsync
 from models.rooms.channel import (
     AgentSpec,
@@ -113,7 +113,8 @@ class Outbox:
         self.around.household.have(name, spec, partial(self._tell_or_fail, work))
 
     def _delivery(self, channel_id: str) -> ChildSpec[Any]:
-        start = partial(Delivery, self.around.actor.ref, self.around.plan.channels, channel_id)
+        room, channels = self.around.actor.ref, self.around.plan.channels
+        start = partial(Delivery, room, channels, channel_id, Ledger.of(channel_id))
         return ChildSpec(delivery_name(channel_id), start)
 
     def _tell_or_fail(self, work: Any, ref: ActorRef[Any] | None) -> None:

@@ -189,8 +189,9 @@ class Channel(Actor[Any]):
             return self._kit_told(error)
 
     async def _kit_carry_out(self, job: Job) -> None:
-        with trio.move_on_after(self.config.queue_wait):
-            await job.admitted.wait()
+        if not job.admitted.is_set():
+            with trio.move_on_after(self.config.queue_wait):
+                await job.admitted.wait()
         if job.admitted.is_set():
             scope = trio.CancelScope(deadline=self.now + self.config.timeout)
             result = await self._kit_attempt(lambda: self.send(job.event, job.to, job.key), scope)

@@ -21,7 +21,7 @@ from models.net.http import hold
 from models.rooms.channel import DeskMessage, TransportSpec
 from models.rooms.event import RoomEvent
 from models.rooms.info import ChannelInfo
-from models.rooms.kinds import ChannelMediaType, ChannelType
+from models.rooms.kinds import ChannelDirection, ChannelMediaType, ChannelType
 from models.rooms.room import ChannelCapabilities
 from models.rooms.traffic import ProviderResult
 from models.rooms.wire import to_wire
@@ -181,6 +181,25 @@ def webhook_channel(
         recipient_key=webhook.recipient_key,
     )
     return TransportSpec(info, partial(WebhookChannel, info, desk, webhook))
+
+
+class InboundOnly(Channel):
+    """A channel that only messages come from."""
+
+    def send(self, event: RoomEvent, to: str, key: str) -> ProviderResult:
+        return failed("inbound_only", False)
+
+
+def inbound_webhook_channel(channel_id: str, desk: ActorRef[DeskMessage]) -> TransportSpec:
+    """To register a webhook that only messages come from; see `webhook_in.py`."""
+    info = ChannelInfo(
+        channel_id,
+        ChannelType.WEBHOOK,
+        direction=ChannelDirection.INBOUND,
+        capabilities=CAPABILITIES,
+        provider="http",
+    )
+    return TransportSpec(info, partial(InboundOnly, info, desk))
 
 
 def payload(event: RoomEvent, to: str) -> Mapping[str, Any]:

@@ -48,7 +48,8 @@ class WebSocketSourceConfig(ListeningConfig):
 class WebSocketSource(ListeningSource):
     """Every message of the server is one of the channel, if the parser can read it.
 
-    When the server closes the socket in order (1000) the source is over; all else is a failure.
+    When the server closes the socket in order (1000) the source is over, unless it reconnects; all
+    else is a failure.
     """
 
     def __init__(
@@ -164,7 +165,7 @@ class WebSocketSource(ListeningSource):
             raise SourceFailed(f"no answer to a ping for {self._config.ping_timeout:g} s")
         if code == _TOO_BIG:
             raise SourceFailed(f"closed (1009): more than {self._config.max_size} bytes?")
-        if code != _IN_ORDER:
+        if code != _IN_ORDER or self._config.reconnect:
             raise SourceFailed("the connection broke" if code is None else f"closed ({code})")
 
     async def _falls_silent(self, socket: WebSocketConnection) -> bool:

@@ -6,17 +6,25 @@ write is one round trip: its statements go out together, as a pipeline.
 
 from __future__ import annotations
 
-import functools
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from models.rooms.errors import BadValue, StoreUnavailable
+from models.rooms.errors import StoreUnavailable
 from supervision.secret import Secret
-from transports.stores.sql_driver import Orphan, Row, Statement, Taken, TextSearch, Unmet
+from transports.stores.sql_driver import Row, Statement, TextSearch, Unmet
+from transports.stores.sql_psycopg import DriverMissing as DriverMissing
+from transports.stores.sql_psycopg import check_driver as check_driver
+from transports.stores.sql_psycopg import (
+    driver,
+    fitting,
+    half_a_character,
+    harmless,
+    reason,
+    said,
+    spelled,
+)
 
 if TYPE_CHECKING:
     import psycopg
@@ -25,29 +33,6 @@ logger = logging.getLogger("troupe.transports.stores")
 
 OLDEST = 12
 """The first PostgreSQL with columns that are computed from others."""
-
-REMEDIES: Mapping[str, str] = {
-    "25006": "name the primary, not a copy of it",
-    "42501": "give the user the right to; to make the tables, CREATE on the database",
-    "53100": "make room on the server's disk",
-    "53300": "have the server take more connections, or use fewer (`connections`)",
-    "55P03": "another program holds it: end that one, or give it longer (`lock_timeout`)",
-    "57014": "give it longer (`statement_timeout`)",
-}
-"""What to do, by SQLSTATE."""
-
-
-@attrs.define(eq=False)
-class DriverMissing(Exception):
-    """PostgreSQL is configured, and psycopg is not installed."""
-
-    why: str
-
-    def __str__(self) -> str:
-        return (
-            f"the store 'postgres' is configured, but psycopg cannot be used: {self.why}. It comes "
-            "with an optional extra: pip install 'troupe[postgres]'"
-        )
 
 
 class PostgresDatabase:
@@ -101,7 +86,7 @@ class PostgresDatabase:
     def connect(self) -> None:
         self.close()
         self._gone = self._lost = ""
-        psycopg = _driver()
+        psycopg = driver()
         seconds = max(2, math.ceil(self._connect_timeout))  # fewer would be 2 to libpq as well
         try:
             connection = psycopg.connect(
@@ -122,13 +107,13 @@ class PostgresDatabase:
                 "the DSN cannot be read; write postgresql://user:password@host/database"
             ) from None
         except psycopg.Error as error:
-            raise StoreUnavailable(f"PostgreSQL cannot be reached: {_said(error)}") from error
+            raise StoreUnavailable(f"PostgreSQL cannot be reached: {said(error)}") from error
         self._connection = connection
         try:
             self._settle(connection)
         except psycopg.Error as error:
             self.close()
-            raise _reason(error) from _harmless(error)
+            raise reason(error) from harmless(error)
         except StoreUnavailable:
             self.close()
             raise
@@ -190,15 +175,15 @@ class PostgresDatabase:
 
     def read(self, text: str, row: Sequence[object] = ()) -> Sequence[Row]:
         connection = self._open()
-        fitting = _fitting(row)
+        taken = fitting(row)
         try:
-            return connection.execute(_spelled(text), fitting).fetchall()
+            return connection.execute(spelled(text), taken).fetchall()
         except UnicodeError:
-            raise _half_a_character() from None  # before anything was sent
-        except _driver().Error as error:
+            raise half_a_character() from None  # before anything was sent
+        except driver().Error as error:
             # Inside a transaction this spoils what was written before.
             self._lose(error)
-            raise _reason(error) from _harmless(error)
+            raise reason(error) from harmless(error)
 
     def hold(self, text: str, row: Sequence[object] = ()) -> Sequence[Row]:
         if _is_idle(self._open()):
@@ -211,7 +196,7 @@ class PostgresDatabase:
         connection = self._open()
         if self._lost:
             raise StoreUnavailable(self._lost)
-        batches = [[_fitting(row) for row in statement.rows] for statement in statements]
+        batches = [[fitting(row) for row in statement.rows] for statement in statements]
         try:
             with connection.pipeline():
                 if _is_idle(connection):
@@ -226,10 +211,10 @@ class PostgresDatabase:
                 ]
         except UnicodeError:
             self._undo()
-            raise _half_a_character() from None
-        except _driver().Error as error:
+            raise half_a_character() from None
+        except driver().Error as error:
             self._undo()
-            raise _reason(error) from _harmless(error)
+            raise reason(error) from harmless(error)
         touched = [cursor.rowcount for cursor in cursors]
         if any(s.must not in (None, rows) for s, rows in zip(statements, touched, strict=True)):
             self._undo()
@@ -246,15 +231,15 @@ class PostgresDatabase:
             return
         try:
             done = connection.execute("COMMIT").statusmessage
-        except _driver().Error as error:
+        except driver().Error as error:
             self._lose(error)
             self._lost = ""  # as it is told here
             if connection.closed:
                 raise StoreUnavailable(
-                    f"PostgreSQL: {_said(error)}; it went in mid-commit, which may have been "
+                    f"PostgreSQL: {said(error)}; it went in mid-commit, which may have been "
                     "done all the same"
                 ) from error
-            raise _reason(error) from _harmless(error)
+            raise reason(error) from harmless(error)
         finally:
             self._dirty = self._saved = False
         if done != "COMMIT":  # PostgreSQL answers so if something failed before
@@ -267,7 +252,7 @@ class PostgresDatabase:
         if connection is not None and not _is_idle(connection):
             try:
                 connection.execute("ROLLBACK")
-            except _driver().Error as error:
+            except driver().Error as error:
                 self._drop(error)
 
     def _undo(self) -> None:
@@ -278,20 +263,20 @@ class PostgresDatabase:
         try:
             connection.execute("ROLLBACK TO SAVEPOINT one")
             self._saved = True
-        except _driver().Error as error:
+        except driver().Error as error:
             self._lose(error)
 
     def _lose(self, error: psycopg.Error) -> None:
         """The open transaction is gone, if not the connection."""
         if self._dirty:
-            lost = str(_reason(error))
+            lost = str(reason(error))
             self.rollback()
             self._lost = lost
         else:
             self.rollback()
 
     def _drop(self, error: psycopg.Error) -> None:
-        self._gone = f"the connection to PostgreSQL is gone: {_said(error)}"
+        self._gone = f"the connection to PostgreSQL is gone: {said(error)}"
         self.close()
 
     # -- migrating ------------------------------------------------------------------------
@@ -313,43 +298,18 @@ class PostgresDatabase:
 
     def execute(self, text: str, row: Sequence[object] = ()) -> Sequence[Row]:
         try:
-            cursor = self._open().execute(_spelled(text), row)
+            cursor = self._open().execute(spelled(text), row)
             return cursor.fetchall() if cursor.description else ()
-        except _driver().Error as error:
+        except driver().Error as error:
             self._lose(error)
-            raise _reason(error) from _harmless(error)
+            raise reason(error) from harmless(error)
 
     def execute_many(self, text: str, rows: Sequence[Sequence[object]]) -> None:
         try:
-            self._open().cursor().executemany(_spelled(text), rows)
-        except _driver().Error as error:
+            self._open().cursor().executemany(spelled(text), rows)
+        except driver().Error as error:
             self._lose(error)
-            raise _reason(error) from _harmless(error)
-
-
-def check_driver() -> None:
-    """Do nothing if psycopg can be used.
-
-    Raises:
-        DriverMissing: it cannot.
-    """
-    _driver()
-
-
-def _driver() -> Any:
-    """psycopg.
-
-    Raises:
-        DriverMissing: it cannot be imported, or not be used.
-    """
-    try:
-        import psycopg
-        import psycopg.errors
-    except ImportError as error:  # also where there is no libpq
-        raise DriverMissing(str(error)) from error
-    if not psycopg.Pipeline.is_supported():
-        raise DriverMissing("its libpq is older than 14, which cannot send statements together")
-    return psycopg
+            raise reason(error) from harmless(error)
 
 
 def _teach(connection: psycopg.Connection[Any]) -> None:
@@ -363,71 +323,11 @@ def _is_idle(connection: psycopg.Connection[Any]) -> bool:
     return connection.info.transaction_status == 0  # IDLE; of a connection that is gone, 4
 
 
-@functools.lru_cache(maxsize=512)
-def _spelled(text: str) -> str:
-    """With psycopg's placeholders. Our texts hold no other `?`, and no `%`."""
-    return text.replace("?", "%s")
-
-
-def _fitting(row: Sequence[object]) -> Sequence[object]:
-    """The row, if PostgreSQL takes it. Zero characters, which it has no place for, become others:
-    these are columns to look for, and the documents have them escaped.
-
-    Raises:
-        BadValue: a number has more than 64 bits.
-    """
-    zeros = False
-    for value in row:
-        if type(value) is str:
-            zeros = zeros or "\0" in value
-        elif type(value) is int and not -(2**63) <= value < 2**63:
-            raise BadValue(["a number of more than 64 bits cannot be stored"])
-    if not zeros:
-        return row
-    return [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in row]
-
-
 def _carry_out(
     connection: psycopg.Connection[Row], text: str, rows: Sequence[Sequence[object]]
 ) -> psycopg.Cursor[Row]:
     if len(rows) == 1:
-        return connection.execute(_spelled(text), rows[0])
+        return connection.execute(spelled(text), rows[0])
     cursor = connection.cursor()
-    cursor.executemany(_spelled(text), rows)
+    cursor.executemany(spelled(text), rows)
     return cursor
-
-
-# -- faults ----------------------------------------------------------------------------------------
-
-
-def _half_a_character() -> BadValue:
-    return BadValue(["a text with half a surrogate pair cannot be stored"])
-
-
-def _said(error: psycopg.Error) -> str:
-    """Its first line: the ones after it may quote what somebody said."""
-    return (error.diag.message_primary or str(error) or type(error).__name__).splitlines()[0]
-
-
-def _reason(error: psycopg.Error) -> Exception:
-    errors = _driver().errors
-    match error:
-        case errors.UniqueViolation():
-            return Taken()
-        case errors.ForeignKeyViolation():
-            return Orphan()
-        case errors.IntegrityError():
-            fault: psycopg.Error = error
-            return fault  # ours: a column that must not be NULL is
-        case errors.DataError() | errors.ProgramLimitExceeded():
-            # The limit is about 2700 bytes for what is looked for: an id, a key, an address.
-            return BadValue([f"PostgreSQL does not take it: {_said(error)}"])
-        case _:
-            remedy = REMEDIES.get(error.sqlstate or "", "")
-            return StoreUnavailable(f"PostgreSQL: {_said(error)}{remedy and '; '}{remedy}")
-
-
-def _harmless(error: psycopg.Error) -> psycopg.Error | None:
-    """The error as a cause, unless it quotes what somebody said."""
-    operational: type[psycopg.Error] = _driver().OperationalError
-    return error if isinstance(error, operational) else None

@@ -92,6 +92,12 @@ class Attempts:
         self._not_before = -inf
         self._reserved = False
 
+    def interrupted(self, at: float) -> None:
+        """Nobody will ever know what became of the attempt in hand: it proves nothing."""
+        if self._permit is not None:
+            self.breaker.cancelled(self._permit, at)
+            self._permit = None
+
     def next(self, at: float) -> Decision:
         """What to do about the event in hand."""
         if self._permit is None:

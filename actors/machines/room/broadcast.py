@@ -16,6 +16,7 @@ from models.rooms.info import ChannelInfo
 from models.rooms.kinds import (
     Access,
     ChannelCategory,
+    ChannelType,
     DeliveryOutcome,
     EventType,
 )
@@ -88,6 +89,8 @@ def _gets(
     core: RoomCore, event: RoomEvent, binding: ChannelBinding, source: ChannelBinding | None
 ) -> bool:
     """Whether a binding is a target."""
+    if binding.channel_type is ChannelType.HOST:
+        return False  # the application speaks by it, and is told otherwise
     if binding.channel_id == event.source.channel_id:
         info = core.channels.get(binding.channel_id)
         reads = binding.access in (Access.READ_WRITE, Access.READ_ONLY)
@@ -147,6 +150,7 @@ def deliver_injected(
         for name in (to or ())
         if (binding := core.bindings.get(name)) is not None
         and binding.category is ChannelCategory.TRANSPORT
+        and binding.channel_type is not ChannelType.HOST
         and name in core.channels
     ]
     group = DeliverySet(event, cascade, False, set(names))

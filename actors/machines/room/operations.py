@@ -15,6 +15,7 @@ from actors.machines.room.bindings import set_visibility as set_visibility
 from actors.machines.room.bindings import unmute as unmute
 from actors.machines.room.bindings import unmute_output as unmute_output
 from actors.machines.room.bindings import update_binding_metadata as update_binding_metadata
+from actors.machines.room.posting import post as post
 from actors.machines.room.revising import delete_event as delete_event
 from actors.machines.room.revising import regenerate as regenerate
 from actors.machines.room.revising import update_event as update_event

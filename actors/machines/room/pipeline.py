@@ -108,7 +108,7 @@ class Pipeline:
         if sender.participant_id != event.source.participant_id:
             told = attrs.evolve(event.source, participant_id=sender.participant_id)
             event = attrs.evolve(event, source=told)
-        self._conclude(cascade, (yield from self.passage(event, source, cascade, root=True)))
+        self.conclude(cascade, (yield from self.passage(event, source, cascade, root=True)))
 
     def _challenge(self, inject: InjectedEvent, cascade: Cascade) -> Steps[None]:
         """The question that an unknown sender is asked: stored, and brought to them."""
@@ -123,9 +123,9 @@ class Pipeline:
         yield from self.catch_up()
         self.gate(event)
         source = self.core.bindings.get(event.source.channel_id)
-        self._conclude(cascade, (yield from self.passage(event, source, cascade, root=True)))
+        self.conclude(cascade, (yield from self.passage(event, source, cascade, root=True)))
 
-    def _conclude(self, cascade: Cascade, event: RoomEvent) -> None:
+    def conclude(self, cascade: Cascade, event: RoomEvent) -> None:
         """What its sender will be told: of a replay, what became of the first."""
         cascade.event = event
         cascade.reason = event.blocked_by if event.blocked else None

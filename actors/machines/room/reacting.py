@@ -15,6 +15,7 @@ from models.rooms.content import Text, ToolCall
 from models.rooms.errors import RoomsError
 from models.rooms.event import DeliveryError, DeliveryResult
 from models.rooms.kinds import DeliveryOutcome, EventType, ToolStatus
+from models.rooms.room import DETACHED
 from models.rooms.turns import Answer, Reaction
 
 
@@ -84,7 +85,11 @@ def _settled(pipeline: Pipeline, turn: Turn, reaction: Reaction) -> Steps[None]:
     if reaction.tasks or reaction.observations or reaction.metadata_updates:
         room = core.room
         if reaction.metadata_updates:
-            room = attrs.evolve(room, metadata={**room.metadata, **reaction.metadata_updates})
+            metadata = {**room.metadata, **reaction.metadata_updates}
+            # Which channels count as detached is for no agent to say.
+            if DETACHED in metadata:
+                metadata[DETACHED] = list(core.tombstones)
+            room = attrs.evolve(room, metadata=metadata)
         change = core.change(
             room=room, tasks=tuple(reaction.tasks), observations=tuple(reaction.observations)
         )

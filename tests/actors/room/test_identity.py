@@ -35,7 +35,7 @@ from models.rooms.kinds import ChannelDirection, ChannelType, IdentificationStat
 from models.rooms.refusals import RefusedFor
 from models.rooms.room import Room, RoomContext
 from models.rooms.traffic import FrameworkEvent, InboundMessage
-from supervision import Actor, ActorRef, Refuse, handles
+from supervision import Actor, ActorRef, ActorStopped, Refuse, handles
 from supervision.events import Subscription
 from supervision.faults import Fault, InjectedFault
 from supervision.testing import SystemUnderTest
@@ -149,6 +149,32 @@ async def test_a_resolver_that_fails_leaves_the_sender_unknown_and_logs_no_words
     assert "ValueError" in record.getMessage()
     assert "my secret" not in caplog.text
     assert system.state("/identity").statistics["failures"] == 1
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(), ExceptionGroup("both", [ValueError()]), trio.TooSlowError()]
+)
+async def test_whatever_a_resolver_raises_the_desk_goes_on(
+    system: SystemUnderTest, error: BaseException
+) -> None:
+    async def resolver(_message: InboundMessage, _context: RoomContext) -> IdentityResult:
+        raise error
+
+    ref = await desk(system, resolver)
+    assert await ref.ask(sender()) == UNKNOWN
+
+
+async def test_a_desk_that_is_stopped_answers_nobody_any_more(system: SystemUnderTest) -> None:
+    async def resolver(_message: InboundMessage, _context: RoomContext) -> IdentityResult:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    ref = await desk(system, resolver)
+    reply = ref.ask(sender())
+    await system.settle()
+    await system.stop("/identity")
+    with pytest.raises(ActorStopped):
+        await reply
 
 
 async def test_a_resolver_that_answers_something_else_has_failed(system: SystemUnderTest) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
+import trio.lowlevel
 
 from actors.room.sources import (
     AttachSource,
@@ -28,7 +29,7 @@ from models.rooms.traffic import FrameworkEvent, InboundMessage, InboundResult
 from supervision import Actor, ActorRef, Promise, handles
 from supervision.events import Subscription
 from supervision.faults import Fault, InjectedFault
-from supervision.testing import Probe, SystemUnderTest
+from supervision.testing import Probe, SystemUnderTest, simulate
 from transports.sources import Feed, Source, SourceFailed
 
 
@@ -455,3 +456,33 @@ async def test_the_desk_counts(office: Office, caplog: pytest.LogCaptureFixture)
     await office.system.settle()
     statistics = office.system.state("/sources/desk").statistics
     assert statistics == {"attached": 1, "connected": 1, "messages_received": 1, "refused": 0}
+
+
+# -- interleavings --------------------------------------------------------------------------------
+
+
+async def attach_and_detach(system: SystemUnderTest) -> tuple[int, int]:
+    """Sources that run at the end, and those that the desk knows of."""
+    rooms = await system.probe(Receive)
+    await system.start_child(sources_spec(rooms.ref))
+    desk = system.ref("/sources/desk")
+    sources = [Scripted(hear) for _ in range(4)]
+    replies: list[Any] = []
+    for source in sources:
+        replies += [desk.ask(AttachSource("news", source)), desk.ask(DetachSource("news"))]
+        await trio.lowlevel.checkpoint()
+    replies.append(desk.ask(AttachSource("news", Scripted(hear))))
+    for reply in replies:
+        try:
+            await reply
+        except RefusedFor:
+            pass  # who came when it was taken, or not there yet
+    await system.settle()
+    known = await desk.ask(ListSources())
+    return len(system.tree("/sources/running").children), len(known)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_the_desk_knows_of_is_what_runs(seed: int) -> None:
+    running, known = simulate(attach_and_detach, seed).result
+    assert running == known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -52,6 +53,7 @@ class Receiver:
         self.connections = 0
         self._news = trio.Event()
         self.port = 0
+        self.tls: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
@@ -63,9 +65,12 @@ class Receiver:
             self._news = trio.Event()
             await self._news.wait()
 
-    async def serve(self, stream: trio.SocketStream) -> None:
+    async def serve(self, plain: trio.SocketStream) -> None:
         self.connections += 1
         wire = h11.Connection(h11.SERVER)
+        stream: trio.abc.Stream = plain
+        if self.tls is not None:
+            stream = trio.SSLStream(plain, self.tls, server_side=True, https_compatible=True)
         try:
             async with stream:
                 while await self._one(wire, stream):
@@ -73,14 +78,14 @@ class Receiver:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the sender has given up
 
-    async def _one(self, wire: h11.Connection, stream: trio.SocketStream) -> bool:
+    async def _one(self, wire: h11.Connection, stream: trio.abc.Stream) -> bool:
         """Take a request and answer it; False when that was the last."""
         request: h11.Request | None = None
         body = b""
         while True:
             event = wire.next_event()
             if event is h11.NEED_DATA:
-                wire.receive_data(await stream.receive_some(65536))
+                wire.receive_data(bytes(await stream.receive_some(65536)))
             elif isinstance(event, h11.Request):
                 request = event
             elif isinstance(event, h11.Data):
@@ -107,14 +112,14 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
+async def receiving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
     """A receiver, for as long as the block."""
     receiver = Receiver()
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(
-            partial(trio.serve_tcp, receiver.serve, 0, host="127.0.0.1")
-        )
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         receiver.port = listeners[0].socket.getsockname()[1]
+        receiver.tls = tls
+        nursery.start_soon(trio.serve_listeners, receiver.serve, listeners)
         yield receiver
         nursery.cancel_scope.cancel()
 

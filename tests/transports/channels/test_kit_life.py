@@ -20,7 +20,7 @@ from models.rooms.info import ChannelInfo
 from models.rooms.kinds import ChannelType
 from models.rooms.room import ChannelBinding
 from models.rooms.traffic import ProviderResult
-from supervision import ActorRef, Refuse, Refused, Request, handles
+from supervision import Refuse, Refused, Request, handles
 from supervision.testing import SystemUnderTest
 from tests.transports.channels.channel_values import (
     DeskUnderTest,
@@ -28,7 +28,6 @@ from tests.transports.channels.channel_values import (
     deliver,
     desk_in,
 )
-from transports.channels.bodies import body_of
 from transports.channels.config import ChannelConfig
 from transports.channels.kit import Channel
 from transports.channels.results import sent
@@ -51,20 +50,6 @@ class Gateway(Channel):
 @pytest.fixture
 async def desk(system: SystemUnderTest) -> DeskUnderTest:
     return await desk_in(system)
-
-
-async def gateway(
-    system: SystemUnderTest,
-    desk: DeskUnderTest,
-    sending: Any,
-    info: ChannelInfo = INFO,
-    config: ChannelConfig | None = None,
-) -> ActorRef[Any]:
-    return await system.spawn(Gateway, sending, info, desk.ref, config, path="/sms")
-
-
-async def at_once(event: RoomEvent, to: str, key: str) -> ProviderResult:
-    return sent(f"{key} to {to}: {body_of(event.content)}")
 
 
 # -- rooms ------------------------------------------------------------------------------------

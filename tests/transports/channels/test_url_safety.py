@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import shutil
+import ssl
+import subprocess
 from collections.abc import Sequence
 from typing import Any
 
@@ -215,7 +218,40 @@ async def test_a_redirect_is_an_answer_like_any_other(
         assert len(receiver.received) == 1
 
 
-async def _status(url: str, *, allow_private: bool) -> int:
-    transport = PublicTransport(allow_private=allow_private)
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate for hooks.example.org, signed by itself, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed: it makes the certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    names = (str(folder / "cert.pem"), str(folder / "key.pem"))
+    subject = ["-subj", "/CN=hooks", "-addext", "subjectAltName=DNS:hooks.example.org"]
+    made = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    subprocess.run(
+        [*made, "-nodes", "-days", "2", *subject, "-out", names[0], "-keyout", names[1]],
+        check=True,
+        capture_output=True,
+    )
+    return names
+
+
+async def test_certificates_are_held_against_the_name_though_it_is_the_address_that_is_dialled(
+    autojump_clock: trio.testing.MockClock, certificate: tuple[str, str]
+) -> None:
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(*certificate)
+    trusting = ssl.create_default_context(cafile=certificate[0])
+    async with receiving(serving) as receiver:
+        trio.socket.set_custom_hostname_resolver(Names(["127.0.0.1"]))
+        named = receiver.url.replace("http://127.0.0.1", "https://hooks.example.org")
+        assert await _status(named, allow_private=True, tls=trusting) == 200
+        other = named.replace("hooks", "other")
+        with pytest.raises(httpx.ConnectError):
+            await _status(other, allow_private=True, tls=trusting)
+
+
+async def _status(url: str, *, allow_private: bool, tls: ssl.SSLContext | None = None) -> int:
+    transport = PublicTransport(allow_private=allow_private, tls=tls)
     async with client_for(transport, {}, connect=5) as client:
         return (await post(client, url, b"{}", {}, most=100)).status

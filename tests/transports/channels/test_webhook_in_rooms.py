@@ -11,14 +11,16 @@ import orjson
 import pytest
 
 from actors.room.testing import RoomRig
-from models.rooms.channel import CatchUp
+from models.rooms.channel import CatchUp, Receive
+from models.rooms.content import Text
 from models.rooms.room import RetryPolicy
+from models.rooms.traffic import InboundMessage
 from supervision.secret import Secret
 from supervision.testing import SystemUnderTest
 from tests.transports.channels.http_places import Receiver, Reply, receiving, serving
 from transports.channels.bodies import body_of
 from transports.channels.signature import sign
-from transports.channels.webhook import WebhookConfig, webhook_channel
+from transports.channels.webhook import WebhookConfig, inbound_webhook_channel, webhook_channel
 from transports.channels.webhook_in import InboundWebhook, webhook_routes
 
 NOW = 1_770_000_000
@@ -97,6 +99,22 @@ async def test_a_delivery_that_fails_is_tried_again_with_the_same_key(world: Wor
     assert len(world.receiver.received) == 3
     assert len(keys) == 1
     assert re.fullmatch(r"[0-9a-f]{32}:crm", keys.pop())
+
+
+async def test_nothing_is_delivered_to_a_webhook_that_only_messages_come_from(
+    world: World,
+) -> None:
+    rooms = world.rig.rooms
+    await rooms.register_channel(inbound_webhook_channel("form", rooms.desk))
+    await rooms.attach_channel("lobby", "form")
+    result = await world.rig.system.ref("/desk").ask(
+        Receive(InboundMessage("form", "bob", Text("I filled it in")), "lobby")
+    )
+    assert list(result.delivery_results) == ["shop", "crm"]
+    (request,) = world.receiver.received
+    assert request.json["channel_id"] == "form"
+    said = await world.says("thank you", "x-1")
+    assert said.status_code == 200
 
 
 async def test_a_closed_room_is_a_conflict_and_holds_no_trace(world: World) -> None:

@@ -253,6 +253,16 @@ async def test_it_connects_again_by_itself_if_it_is_to() -> None:
         ]
 
 
+async def test_one_that_connects_again_does_so_after_an_orderly_close_too() -> None:
+    async def leave(socket: WebSocketConnection) -> None:
+        await socket.aclose()
+
+    async with ws_server(leave, stay) as server:
+        async with listening(source(server, reconnect=True, reconnect_delay=0.02)) as ear:
+            await ear.noted("connected", times=2)
+        assert ear.log == ["connected", "lost: closed (1000)", "connected"]
+
+
 async def test_what_will_not_be_better_next_time_is_not_tried_again() -> None:
     async with ws_server(403) as server:
         failure = await fails(source(server, reconnect=True))

@@ -130,7 +130,7 @@ def test_what_the_administrator_has_weakened_is_made_strict_again(store: Store) 
     import psycopg
 
     weak = psycopg.conninfo.make_conninfo(
-        store.dsn.reveal(), options="-c synchronous_commit=off -c statement_timeout=1"
+        store.dsn.reveal(), options="-c synchronous_commit=off -c statement_timeout=60s"
     )
     other = Store(Secret(weak), store.schema)
     other.backend.open()
@@ -367,12 +367,14 @@ async def test_a_node_goes_on_when_its_server_has_come_back(
 ) -> None:
     import psycopg
 
+    system.expect_crash("/node/store/*", StoreUnavailable)
+    rooms = ("r", "t")  # of different members
     dsn = psycopg.conninfo.make_conninfo(store.dsn.reveal(), application_name=store.schema)
     config = StoreConfig(engine="postgres", dsn=Secret(dsn), schema=store.schema, connections=2)
     spec = store_spec(make_backend(config), config.members)
     await system.spawn(Supervisor, [spec], path="/node")
     actor = system.ref("/node/store")
-    for name in ("r", "s"):
+    for name in rooms:
         await ask_store(actor, CreateRoom(a_room(name)))
     with store.other() as other:
         ended = other.execute(
@@ -381,13 +383,12 @@ async def test_a_node_goes_on_when_its_server_has_come_back(
             (store.schema,),
         ).fetchall()
         assert ended == [(True,), (True,)]
-    for name in ("r", "s"):
+    for name in rooms:
         lost = a_change(a_room(name), an_event(0, room_id=name))
         with pytest.raises(StoreUnavailable, match="PostgreSQL"):
             await ask_store(actor, Commit(lost))
     await trio.sleep(1)  # of virtual time: each member connects anew
-    for name in ("r", "s"):
+    for name in rooms:
         again = a_change(a_room(name), an_event(0, "again", room_id=name))
         await ask_store(actor, Commit(again))
         assert store.backend.get_room(name) == again.room
-    system.expect_crash("/node/store/*", StoreUnavailable)

@@ -247,7 +247,7 @@ class Driver:
         content = Text(what) if isinstance(what, str) else what
         message = InboundMessage(channel_id, sender, content, **more)
         cascade = self.core.new_cascade()
-        return self._cause(cascade, self.pipeline.inbound(message, cascade))
+        return self.cause(cascade, self.pipeline.inbound(message, cascade))
 
     def send(self, channel_id: str, what: str, **more: Any) -> Cascade:
         """The application says something on a channel. Returns its cascade."""
@@ -256,14 +256,15 @@ class Driver:
         core = self.core
         event = RoomEvent(core.new_id(), core.room.id, source, Text(what), core.now, **more)
         cascade = core.new_cascade()
-        return self._cause(cascade, self.pipeline.sent(event, cascade))
+        return self.cause(cascade, self.pipeline.sent(event, cascade))
 
     def regenerate(self) -> Cascade:
         """Have the last message answered again. Returns the cascade."""
         cascade = self.core.new_cascade()
-        return self._cause(cascade, operations.regenerate(self.pipeline, cascade))
+        return self.cause(cascade, operations.regenerate(self.pipeline, cascade))
 
-    def _cause(self, cascade: Cascade, steps: Steps[Any]) -> Cascade:
+    def cause(self, cascade: Cascade, steps: Steps[Any]) -> Cascade:
+        """A passage that causes something: what its caller waits for is the cascade."""
         cascade.hold()
         try:
             self.run(steps)

@@ -411,5 +411,5 @@ class UsedAtRandom(RuleBasedStateMachine):
         assert all(cascade.settled for cascade in self.cascades)
 
 
-UsedAtRandom.TestCase.settings = settings(stateful_step_count=40, max_examples=60)
+UsedAtRandom.TestCase.settings = settings(stateful_step_count=40, max_examples=40)
 TestUsedAtRandom = UsedAtRandom.TestCase

@@ -22,6 +22,8 @@ from actors.machines.room.routing import (
 from models.rooms.info import ChannelInfo
 from models.rooms.kinds import ChannelType, ParticipantStatus, RoomStatus
 from models.rooms.room import ChannelBinding, Participant, Room, RoomContext
+from transports.stores.backend import Change
+from transports.stores.memory import MemoryBackend
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SMS = ChannelInfo("sms-1", ChannelType.SMS, recipient_key="phone_number")
@@ -30,12 +32,17 @@ ADA = "+14155552671"
 BOB = "+14155552672"
 
 
-@attrs.define
 class Store:
-    """Answers the questions as a store would, and notes them."""
+    """A real one in memory, which notes what it is asked."""
 
-    rooms: Sequence[RoomContext]
-    asked: list[Any] = attrs.field(factory=list)
+    def __init__(self, rooms: Sequence[RoomContext]) -> None:
+        self.asked: list[Any] = []
+        self._backend = MemoryBackend()
+        for each in rooms:
+            self._backend.create_room(each.room)
+            bindings = [attrs.evolve(binding, room_id=each.room.id) for binding in each.bindings]
+            people = [attrs.evolve(one, room_id=each.room.id) for one in each.participants]
+            self._backend.change(Change(each.room, 0, bound=bindings, participants=people))
 
     def route(self, info: ChannelInfo, sender: str) -> Route:
         steps = route(info, sender)
@@ -49,38 +56,15 @@ class Store:
             return found
 
     def answer(self, question: Any) -> Any:
-        newest = sorted(self.rooms, key=lambda each: each.room.updated_at, reverse=True)
+        """As the module says that they are asked."""
         match question:
             case Look(room_id):
-                return next((each for each in newest if each.room.id == room_id), None)
+                record = self._backend.load_room(room_id, 1)
+                return None if record is None else record.context
             case BoundTo(channel_id, statuses, limit):
-                return [
-                    each.room
-                    for each in newest
-                    if each.room.status in statuses and each.get_binding(channel_id)
-                ][:limit]
+                return self._backend.find_rooms_of_channel(channel_id, statuses, limit)
             case LatestOf(sender, channel_type, statuses):
-                return next(
-                    (
-                        each.room
-                        for each in newest
-                        if each.room.status in statuses and takes_part(each, sender, channel_type)
-                    ),
-                    None,
-                )
-
-
-def takes_part(context: RoomContext, sender: str, channel_type: ChannelType) -> bool:
-    """As `StoreBackend.find_latest_room` has it."""
-    of_type = {each.channel_id for each in context.channels_by_type(channel_type)}
-    return any(
-        each.participant_id == sender for each in context.bindings if each.channel_id in of_type
-    ) or any(
-        sender in (person.id, person.external_id)
-        and person.status is ParticipantStatus.ACTIVE
-        and of_type.intersection(person.connected_via or (person.channel_id,))
-        for person in context.participants
-    )
+                return self._backend.find_latest_room(sender, channel_type, statuses)
 
 
 def room(
