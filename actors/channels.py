@@ -11,6 +11,7 @@ from typing import Any
 
 from actors.room.agent import agent_spec
 from actors.room.config import RoomsConfig
+from actors.room.identity import AddressBook
 from actors.room.plan import RoomsPlan
 from actors.room.registrations import Registrations
 from actors.room.services import room_services
@@ -38,8 +39,10 @@ def rooms(
         plan,
         kept(store),
         partial(registrations, config, plan, models),
-        resolver=None,
-        config=config.identity,
+        resolver=AddressBook(plan.store),
+        identity=config.identity,
+        bus=config.bus,
+        sources=config.sources,
     )
 
 

@@ -7,8 +7,10 @@ from attrs.validators import ge, gt, le, min_len, optional
 
 from actors.machines.room.core import RoomSettings
 from actors.room.agent import RoomAgentConfig
+from actors.room.bus import BusConfig
 from actors.room.identity import IdentityConfig
 from actors.room.plan import RoomsPlan
+from actors.room.sources import SourcesConfig
 from transports.channels.webhook import WebhookConfig
 from transports.channels.webhook_in import InboundWebhook
 from transports.channels.websocket.config import RoomWireConfig
@@ -53,6 +55,8 @@ class RoomsConfig:
     """Webhook channels, by id."""
     wire: RoomWireConfig = attrs.field(factory=RoomWireConfig)
     identity: IdentityConfig = attrs.field(factory=IdentityConfig)
+    bus: BusConfig = attrs.field(factory=BusConfig)
+    sources: SourcesConfig = attrs.field(factory=SourcesConfig)
 
     def __attrs_post_init__(self) -> None:
         names = [*self.websockets, *self.agents, *self.webhooks]

@@ -21,7 +21,7 @@ import attrs
 from actors.machines.room.hooking import Hook
 from actors.machines.room.membership import list_members
 from actors.room.desk import CASCADE_WITHIN, MakeRoom, OpenRoom
-from actors.room.hook_scope import inside_hook
+from actors.room.hook_scope import inside_hook, waited_for_by
 from actors.room.identity import AddIdentityHook, IdentityHook, RemoveIdentityHook
 from actors.room.plan import RoomsPlan
 from actors.room.registry import AddHook, RegisterChannel, RemoveHook, UnregisterChannel
@@ -30,6 +30,8 @@ from actors.room.requests import (
     Cancel,
     Inbound,
     Look,
+    Post,
+    Regenerate,
     RemoveRoomHook,
     RoomOperation,
     SendEvent,
@@ -356,8 +358,9 @@ class Conversations:
         Raises ChannelNotRegistered, StoreUnavailable.
         """
         scope = inside_hook()
-        if scope is not None and room_id == scope.room_id:
-            return await self._in_room(room_id, Inbound(message, nested=True), CASCADE_WITHIN)
+        if scope is not None and room_id is not None:
+            request = Inbound(message, *self._from(room_id))
+            return await self._in_room(room_id, request, CASCADE_WITHIN)
         return await self._ask(self._plan.desk, Receive(message, room_id), CASCADE_WITHIN)
 
     async def send_event(
@@ -368,10 +371,26 @@ class Conversations:
         Returns once all that it caused is done. Raises ChannelNotFound, RoomClosed, Overloaded.
         """
         said = Text(content) if isinstance(content, str) else content
-        scope = inside_hook()
-        nested = scope is not None and scope.room_id == room_id
-        request = SendEvent(channel_id, said, nested=nested, **parts)
+        run, depth = self._from(room_id)
+        request = SendEvent(channel_id, said, run=run, depth=depth, **parts)
         return await self._in_room(room_id, request, CASCADE_WITHIN)
+
+    async def post(self, room_id: str, content: Content | str, **parts: Any) -> RoomEvent:
+        """The application's own words to the people of a room; `parts` are those of `Post`.
+
+        No agent acts on them unless `addressed_to` names it.
+        """
+        said = Text(content) if isinstance(content, str) else content
+        return await self._in_room(room_id, Post(said, **parts), CASCADE_WITHIN)
+
+    async def regenerate_response(self, room_id: str) -> RoomEvent | None:
+        """Have the agents answer the last message again; None if there is nothing to answer."""
+        return await self._in_room(room_id, Regenerate(), CASCADE_WITHIN)
+
+    def _from(self, room_id: str) -> tuple[str, int]:
+        """The hook that a call comes from: its run, if that room waits for it, and how deep."""
+        scope, waited = inside_hook(), waited_for_by(room_id)
+        return (waited.run if waited is not None else "", scope.depth if scope is not None else 0)
 
     async def cancel_delivery(self, room_id: str, key: str) -> int:
         """Cut the agents' turns of messages with that key; how many ran or waited."""

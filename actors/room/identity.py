@@ -32,9 +32,9 @@ from models.rooms.kinds import ChannelType, IdentificationStatus
 from models.rooms.refusals import RefuseFor
 from models.rooms.room import RoomContext
 from models.rooms.traffic import FrameworkEvent, InboundMessage
-from supervision import Actor, ActorRef, AskTimeout, ChildSpec, Promise, Request, handles
+from supervision import Actor, ActorRef, AskTimeout, ChildSpec, Promise, Request, System, handles
 from supervision.tasks import only_cancelled, single
-from transports.stores.requests import ResolveIdentity, StoreMessage
+from transports.stores.requests import ResolveIdentity
 
 logger = logging.getLogger("troupe.rooms")
 
@@ -93,19 +93,21 @@ IdentityMessage = ResolveSender | AskIdentityHooks | AddIdentityHook | RemoveIde
 class AddressBook:
     """The resolver that looks the sender's address up among the identities of the store."""
 
-    store: ActorRef[StoreMessage]
+    store: str = "/store"
+    """Where the store is."""
     default_region: str = DEFAULT_REGION
     """Where phone numbers without a country code belong, as ISO 3166 has it."""
 
-    async def resolve(self, request: ResolveSender) -> IdentityResult:
+    async def resolve(self, request: ResolveSender, system: System) -> IdentityResult:
         """IDENTIFIED or UNKNOWN. Identities of other organizations than the room's are unknown."""
         kind = request.event.source.channel_type
         address = address_of(kind, request.message.sender_id, self.default_region)
         organization = request.context.room.organization_id
-        identity = await self.store.ask(ResolveIdentity(kind, address, organization))
+        store = system.ref(self.store)
+        identity = await store.ask(ResolveIdentity(kind, address, organization))
         if identity is None and kind is ChannelType.MMS:  # the same number, with a picture
             sms = ResolveIdentity(ChannelType.SMS, address, organization)
-            identity = await self.store.ask(sms)
+            identity = await store.ask(sms)
         known = IdentificationStatus.IDENTIFIED if identity else IdentificationStatus.UNKNOWN
         return IdentityResult(known, identity, address=address, channel_type=kind)
 
@@ -176,7 +178,7 @@ class IdentityDesk(Actor[IdentityMessage]):
         try:
             with trio.fail_after(self._config.timeout):
                 async with self._turns:
-                    result = await _call(resolver, message)
+                    result = await _call(resolver, message, self.system)
             if not isinstance(result, IdentityResult):
                 raise TypeError(f"a resolver answers with an IdentityResult, not {type(result)}")
         except (trio.TooSlowError, AskTimeout):
@@ -287,11 +289,11 @@ class IdentityDesk(Actor[IdentityMessage]):
         return f"<IdentityDesk {self._resolving} being looked up, {len(self._hooks)} hooks>"
 
 
-async def _call(resolver: Resolver, request: ResolveSender) -> IdentityResult:
+async def _call(resolver: Resolver, request: ResolveSender, system: System) -> IdentityResult:
     if isinstance(resolver, ActorRef):
         return await resolver.ask(request, timeout=inf)  # the caller's deadline holds
     if isinstance(resolver, AddressBook):
-        return await resolver.resolve(request)
+        return await resolver.resolve(request, system)
     return await resolver(request.message, request.context)
 
 

@@ -19,14 +19,14 @@ IN_MEMORY = StoreConfig(engine="memory")
 
 @asynccontextmanager
 async def open_rooms(
-    store: StoreConfig = IN_MEMORY, plan: RoomsPlan | None = None, **identity: Any
+    store: StoreConfig = IN_MEMORY, plan: RoomsPlan | None = None, **services: Any
 ) -> AsyncIterator[Conversations]:
     """The rooms that `store` keeps; leaving the block stops them in order.
 
     Args:
         store: in memory if not told else: gone when the block ends.
         plan: other numbers than the usual ones.
-        identity: how senders are identified; see `IdentityDesk`.
+        services: a `resolver`, and configurations; see `room_services`.
     Raises:
         DriverMissing: the store needs a package that is not installed.
     """
@@ -36,6 +36,6 @@ async def open_rooms(
         if store.engine == "memory"
         else store_spec(make_backend(store), store.members)
     )
-    services = room_services(made, kept, **(identity or {"resolver": None}))
-    async with open_system(root=partial(Supervisor, services)) as system:
+    children = room_services(made, kept, **services)
+    async with open_system(root=partial(Supervisor, children)) as system:
         yield Conversations(system, made)

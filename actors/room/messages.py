@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from actors.room.delivery import Delivered, Resting
+from actors.room.hook_runner import HookFailed
 from actors.room.household import MemberMessage
 from actors.room.outbox import Fired, TurnOver
 from actors.room.registrations import RegistrationsChanged
@@ -16,6 +17,8 @@ from actors.room.requests import (
     Cancel,
     Inbound,
     Look,
+    Post,
+    Regenerate,
     RemoveRoomHook,
     RoomOperation,
     SendEvent,
@@ -72,6 +75,8 @@ class RoomStatistics:
 RoomMessage = (
     Inbound
     | SendEvent
+    | Post
+    | Regenerate
     | RoomOperation[Any]
     | Look
     | Cancel
@@ -83,6 +88,7 @@ RoomMessage = (
     | MemberMessage
     | TurnOver
     | Fired
+    | HookFailed
     | RegistrationsChanged
     | Came
     | Pump

@@ -53,6 +53,7 @@ class OpenedRoom(Actor[RoomMessage]):
         self._arrived: deque[Passage] = deque()
         self._callers: dict[Cascade, tuple[Promise[Any], Callable[[Cascade], Any]]] = {}
         self._refused = 0
+        self._passages = 0
         self._told = -1
         """The delivery cursor that the store knows."""
         self._unsure = False
@@ -125,7 +126,7 @@ class OpenedRoom(Actor[RoomMessage]):
             self._id,
             self._store,
             self._household,
-            partial(ChildSpec, HOOKS, partial(HookRunner, self._id)),
+            partial(ChildSpec, HOOKS, partial(HookRunner, self._id, self.ref, plan.hooks)),
             lambda: self._registrations,
             lambda: self._core.hooks,
             lambda: self._core.context,

@@ -35,7 +35,7 @@ from models.rooms.channel import (
     Reaction,
     TransportSpec,
 )
-from models.rooms.event import DeliveryError, DeliveryResult
+from models.rooms.event import DeliveryError, DeliveryResult, RoomEvent
 from models.rooms.kinds import DeliveryOutcome
 from models.rooms.traffic import FrameworkEvent
 from supervision import ActorCrashed, ActorRef, AskTimeout, ChildSpec
@@ -164,7 +164,10 @@ class Outbox:
 
     def _fire(self, effect: Fire) -> None:
         hooks = self.around.hooks().matching(effect.trigger, effect.payload)
-        request = RunAsync(effect.trigger, effect.payload, self.around.context(), hooks)
+        payload = effect.payload
+        # What a hook says in turn is one deeper than what it was told.
+        depth = payload.chain_depth if isinstance(payload, RoomEvent) else 0
+        request = RunAsync(effect.trigger, payload, self.around.context(), hooks, depth)
         cascade = effect.cascade
 
         def run(ref: ActorRef[Any] | None) -> None:

@@ -34,13 +34,16 @@ class PassingRoom(OpenedRoom):
         *,
         cascade: Cascade | None = None,
         sender: object = None,
-        nested: bool = False,
+        run: str = "",
+        depth: int = 0,
     ) -> None:
         """Begin a passage, in a step of its own: what it waits for must not inherit the patience
         of whoever asked.
         """
         deadline = self.now + self._plan.settings.process_timeout
-        passage = Passage(steps, done, cascade, sender, deadline, nested)
+        self._passages += 1
+        name = f"p{self._passages}"
+        passage = Passage(steps, done, cascade, sender, deadline, name, run, depth)
         if not self._arrived:
             self.ref.tell(Pump())
         self._arrived.append(passage)
@@ -85,7 +88,7 @@ class PassingRoom(OpenedRoom):
             if not isinstance(wait, Lock):
                 self._waiting.carry_out(passage, wait)
                 break
-            if not passage.nested:
+            if passage in self._line.waiting:
                 break
             self._line.enter_nested(passage)
         if passage.can_expire and passage.deadline < math.inf:

@@ -10,6 +10,7 @@ import attrs
 
 from actors.machines.room.core import RoomSettings
 from actors.machines.room.identifying import IdentitySettings
+from actors.room.hook_config import HooksConfig
 
 
 def new_id() -> str:
@@ -28,6 +29,7 @@ class RoomsPlan:
 
     settings: RoomSettings = attrs.field(factory=RoomSettings)
     identity: IdentitySettings = attrs.field(factory=IdentitySettings)
+    hooks: HooksConfig = attrs.field(factory=HooksConfig)
     admission: int = 1000
     """Messages that may be under way in one room; one more is refused."""
     turn_timeout: float = 300.0
@@ -47,4 +49,5 @@ class RoomsPlan:
     registry: str = "/registry"
     senders: str = "/identity"
     bus: str = "/bus"
+    sources: str = "/sources"
     desk: str = "/desk"

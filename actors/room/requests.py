@@ -26,9 +26,11 @@ class Inbound(Request[InboundResult]):
     """A message that belongs to this room. Answered once all that it causes is done."""
 
     message: InboundMessage
-    nested: bool = False
-    """It comes from inside a hook of this room: it goes before what the hook holds up, and is
-    answered as soon as it is committed."""
+    run: str = ""
+    """Of the hook of this room that it comes from: if the room still waits for that, it goes before
+    what the hook holds up, and is answered as soon as it is committed."""
+    depth: int = 0
+    """Of the hooks that it comes from: one more for each hook inside a hook."""
     key: str = ""
     """By which it can be cancelled."""
 
@@ -53,7 +55,31 @@ class SendEvent(Request[RoomEvent]):
     parent_event_id: str | None = None
     idempotency_key: str | None = None
     addressed_to: Sequence[str] | None = None
-    nested: bool = False
+    run: str = ""
+    """See `Inbound`."""
+    depth: int = 0
+
+
+@attrs.frozen
+class Post(Request[RoomEvent]):
+    """The application's own words to the people of a room; agents act only if they are named.
+
+    Answered like `Inbound`. Refused with ChannelNotRegistered, ChannelNotFound,
+    ParticipantNotFound, RoomClosed, Overloaded, StoreUnavailable.
+    """
+
+    content: Content = attrs.field(repr=False)
+    addressed_to: Sequence[str] = ()
+    participant_id: str | None = None
+    metadata: Mapping[str, Any] = NOTHING
+    idempotency_key: str | None = None
+    chain_depth: int = 0
+    channel_id: str = "host"
+
+
+@attrs.frozen
+class Regenerate(Request[RoomEvent | None]):
+    """Have the agents answer the last message once more; None if there is nothing to answer."""
 
 
 @attrs.frozen

@@ -13,11 +13,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import attrs
+
 from actors.machines.room import reacting
 from actors.machines.room.cascade import Cascade
+from actors.machines.room.hooking import HookTrigger
 from actors.machines.room.pipeline import from_application
+from actors.machines.room.posting import post
+from actors.machines.room.revising import regenerate
 from actors.machines.room.steps import Lock, Steps, Turned
+from actors.machines.room.turns import Turn
 from actors.room.delivery import Delivered, Resting
+from actors.room.hook_runner import HookFailed
 from actors.room.household import MemberFailed, MemberGone, MemberStarted
 from actors.room.messages import RoomStatistics, TimersDue
 from actors.room.outbox import Fired, TurnOver, delivery_name
@@ -28,6 +35,8 @@ from actors.room.requests import (
     Cancel,
     Inbound,
     Look,
+    Post,
+    Regenerate,
     RemoveRoomHook,
     RoomOperation,
     SendEvent,
@@ -40,6 +49,7 @@ from models.rooms.errors import (
     RoomsError,
 )
 from models.rooms.event import RoomEvent
+from models.rooms.kinds import EventType
 from models.rooms.refusals import RefusedFor, RefuseFor
 from models.rooms.room import RoomContext
 from models.rooms.traffic import InboundResult
@@ -80,13 +90,15 @@ class RoomActor(PassingRoom):
         if self._full():
             return InboundResult(None, True, "overloaded")
         cascade = self._core.new_cascade(request.key)
+        self._draw(cascade, request.run)
         self._wait_for(cascade, Cascade.result)
         self._arrive(
             self._pipeline.inbound(message, cascade),
-            partial(self._message_over, cascade, request.nested),
+            partial(self._message_over, cascade, bool(request.run)),
             cascade=cascade,
             sender=(message.channel_id, message.sender_id),
-            nested=request.nested,
+            run=request.run,
+            depth=request.depth,
         )
         return None
 
@@ -94,19 +106,44 @@ class RoomActor(PassingRoom):
     def on_send(self, request: SendEvent) -> None:
         if request.channel_id not in self._core.bindings:
             raise RefuseFor(ChannelNotFound("channel in the room", request.channel_id))
+        cascade = self._admitted()
+        self._draw(cascade, request.run)
+        self._core.now = self._plan.wall()
+        event = from_application(self._core, request)
+        if request.depth > event.chain_depth:
+            event = attrs.evolve(event, chain_depth=request.depth)
+        self._arrive(
+            self._pipeline.sent(event, cascade),
+            partial(self._message_over, cascade, bool(request.run)),
+            cascade=cascade,
+            sender=(request.channel_id, request.participant_id),
+            run=request.run,
+            depth=request.depth,
+        )
+
+    @handles
+    def on_post(self, request: Post) -> None:
+        cascade = self._admitted()
+        steps = post(self._pipeline, cascade, **attrs.asdict(request, recurse=False))
+        self._arrive(steps, partial(self._event_over, cascade), cascade=cascade, sender="host")
+
+    @handles
+    def on_regenerate(self, request: Regenerate) -> None:
+        cascade = self._admitted()
+        steps = regenerate(self._pipeline, cascade)
+        self._arrive(steps, partial(self._event_over, cascade), cascade=cascade)
+
+    def _admitted(self) -> Cascade:
         if self._full():
             raise RefuseFor(Overloaded(f"room {self._id!r}", self._plan.admission))
         cascade = self._core.new_cascade()
         self._wait_for(cascade, _event_of)
-        self._core.now = self._plan.wall()
-        event = from_application(self._core, request)
-        self._arrive(
-            self._pipeline.sent(event, cascade),
-            partial(self._message_over, cascade, request.nested),
-            cascade=cascade,
-            sender=(request.channel_id, request.participant_id),
-            nested=request.nested,
-        )
+        return cascade
+
+    def _event_over(self, cascade: Cascade, value: RoomEvent | None, fault: Any) -> None:
+        cascade.event = value
+        cascade.nothing = value is None and fault is None
+        self._message_over(cascade, False, value, fault)
 
     @handles
     def on_operation(self, request: RoomOperation[Any]) -> None:
@@ -159,6 +196,13 @@ class RoomActor(PassingRoom):
         self._refused += 1
         return True
 
+    def _draw(self, cascade: Cascade, run: str) -> None:
+        """What a hook says is drawn from the budget of what the hook is asked about."""
+        above = next((p.cascade for p in self._line.inside if p.name == run), None)
+        if above is not None:
+            cascade.exhausted = not above.may_answer()
+            cascade.budget = above.budget
+
     # -- callers --------------------------------------------------------------------------
 
     def _wait_for(self, cascade: Cascade, answer: Callable[[Cascade], Any]) -> None:
@@ -184,7 +228,7 @@ class RoomActor(PassingRoom):
             return
         promise, answer = caller
         failure: Exception | None = cascade.failure
-        if failure is None and cascade.event is None and answer is _event_of:
+        if cascade.event is None and answer is _event_of and not (failure or cascade.nothing):
             failure = Turned(cascade.reason or "nothing was sent")
         self._answer(promise, None if failure else answer(cascade), failure)
 
@@ -223,8 +267,8 @@ class RoomActor(PassingRoom):
     @handles
     def on_tool(self, message: TurnTool) -> None:
         for turn, steps in reacting.used_tool(self._pipeline, message.turn, message.call):
-            turn.cascade.hold()
-            self._arrive(steps, partial(self._part_over, turn.cascade), sender=turn.id)
+            self._turns.part_begun(turn)
+            self._arrive(steps, partial(self._part_over, turn), sender=turn.id)
 
     @handles
     def on_thinking(self, message: TurnThinking) -> None:
@@ -236,13 +280,28 @@ class RoomActor(PassingRoom):
         if turn is not None and not turn.over:
             self._core.now = self._plan.wall()
             steps = reacting.heard(self._pipeline, turn, message.reaction)
-            self._arrive(steps, partial(self._part_over, turn.cascade), sender=turn.id)
+            self._arrive(steps, partial(self._part_over, turn), sender=turn.id)
             self._flush()
 
-    def _part_over(self, cascade: Cascade, value: object, fault: Exception | None) -> None:
+    def _part_over(self, turn: Turn, value: object, fault: Exception | None) -> None:
         if fault is not None:
-            cascade.error = cascade.error or str(fault)
-        self._core.let_go(cascade)
+            turn.cascade.error = turn.cascade.error or str(fault)
+        self._turns.part_over(turn)
+
+    @handles
+    def on_hook_failed(self, message: HookFailed) -> None:
+        """Whoever watches is told; what failed while errors were told is not told as an error."""
+        core = self._core
+        data = {"hook_name": message.hook_name, "trigger": message.trigger.value}
+        if message.timeout is not None:
+            core.announce("hook_timeout", {**data, "timeout": message.timeout})
+        elif not message.in_verdict:
+            core.announce("hook_error", {**data, "error": message.error_type})
+        if message.trigger is not HookTrigger.ON_ERROR:
+            told = core.record(EventType.SYSTEM, "hook_failed", message.hook_name)
+            error = {**data, "error_type": message.error_type, "error_category": "hook"}
+            core.fire(HookTrigger.ON_ERROR, attrs.evolve(told, metadata=error))
+        self._flush()
 
     @handles
     def on_fired(self, message: Fired) -> None:

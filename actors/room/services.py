@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from actors.room.bus import EphemeralBus
+import attrs
+
+from actors.room.bus import BusConfig, bus_spec
 from actors.room.desk import Desk
-from actors.room.identity import IdentityDesk
+from actors.room.identity import IdentityConfig, Resolver, identity_spec
 from actors.room.plan import RoomsPlan
 from actors.room.registrations import Registrations
 from actors.room.registry import Registry
 from actors.room.reopening import Reopener
+from actors.room.sources import SourcesConfig, sources_spec
 from actors.room.tree import PATIENT
 from supervision import ChildSpec, DynamicSupervisor, System
 
@@ -30,22 +33,32 @@ def room_services(
     plan: RoomsPlan,
     store: ChildSpec[Any],
     registrations: Callable[[System], Registrations] = nothing,
-    **identity: Any,
+    *,
+    resolver: Resolver | None = None,
+    identity: IdentityConfig | None = None,
+    bus: BusConfig | None = None,
+    sources: SourcesConfig | None = None,
 ) -> Sequence[ChildSpec[Any]]:
     """The children, from the store up. They live at the paths that the plan names.
 
     Args:
         store: where rooms are kept; see `transports/stores`.
         registrations: makes the channels and hooks that are there from the start.
-        identity: how senders are identified; see `IdentityDesk`.
+        resolver: who finds out who a sender is; without one nobody is asked.
     """
+    if resolver is not None:
+        plan = attrs.evolve(plan, identity=attrs.evolve(plan.identity, resolves=True))
     children: list[tuple[str, Any]] = [
-        (plan.bus, EphemeralBus),
-        (plan.senders, partial(IdentityDesk, **identity)),
         (plan.rooms, DynamicSupervisor),
         (plan.channels, DynamicSupervisor),
         (plan.desk, partial(Desk, plan)),
         (plan.registry, partial(Registry, plan, registrations)),
         ("/reopener", partial(Reopener, plan)),
     ]
-    return [store, *(ChildSpec(_name(path), start, backoff=PATIENT) for path, start in children)]
+    return [
+        store,
+        bus_spec(bus, _name(plan.bus)),
+        identity_spec(resolver, (), identity, _name(plan.senders)),
+        *(ChildSpec(_name(path), start, backoff=PATIENT) for path, start in children),
+        sources_spec(plan.desk, sources, _name(plan.sources)),
+    ]

@@ -148,22 +148,24 @@ class SourcesDesk(Actor[DeskInside]):
 
     def __init__(
         self,
-        desk: ActorRef[Receive],
+        desk: ActorRef[Receive] | str,
         table: SourceTable | None = None,
         config: SourcesConfig | None = None,
     ) -> None:
         """Nothing runs before it is attached.
 
         Args:
-            desk: whom the sources' messages are handed to.
+            desk: whom the sources' messages are handed to; a path is looked up at the start.
             table: of an earlier life.
         """
         super().__init__()
-        self._desk = desk
+        self._handed_to = desk
         self._config = config or SourcesConfig()
         self._table = table if table is not None else SourceTable()
 
     def on_start(self) -> None:
+        desk = self._handed_to
+        self._desk = self.system.ref(desk) if isinstance(desk, str) else desk
         for attached in list(self._table):
             if attached.starting:  # whoever wanted it has been told that the desk crashed
                 self._table.remove(attached)
@@ -317,7 +319,7 @@ class SourcesDesk(Actor[DeskInside]):
 
 
 def sources_spec(
-    desk: ActorRef[Receive], config: SourcesConfig | None = None, name: str = "sources"
+    desk: ActorRef[Receive] | str, config: SourcesConfig | None = None, name: str = "sources"
 ) -> ChildSpec[Any]:
     """How the sources of a node start: a supervisor, with the `SourcesDesk` at its `desk`."""
     running: ChildSpec[Any] = ChildSpec("running", DynamicSupervisor)

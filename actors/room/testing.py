@@ -65,13 +65,13 @@ class RoomRig:
 
         Args:
             store: another than memory.
-            identity: how senders are identified; see `IdentityDesk`.
+            identity: a `resolver`, and configurations; see `room_services`.
             plan: fields of `RoomsPlan` that differ from its defaults.
         """
         plan.setdefault("wall", virtual_wall())
         plan.setdefault("new_id", counted_ids())
         made = RoomsPlan(**plan)
-        services = room_services(made, store or memory_spec(), **(identity or {"resolver": None}))
+        services = room_services(made, store or memory_spec(), **(identity or {}))
         for spec in services:
             await system.start_child(spec)
         return cls(system, made, Conversations(system, made))

@@ -115,7 +115,15 @@ class Waiting:
     def _ask_hooks(self, passage: Passage, wait: RunHooks) -> None:
         context = self.around.context()
         hooks = self.around.hooks().matching(wait.trigger, wait.payload)
-        request = RunSync(wait.trigger, wait.payload, context, hooks, deadline=passage.deadline)
+        request = RunSync(
+            wait.trigger,
+            wait.payload,
+            context,
+            hooks,
+            depth=passage.depth,
+            run=passage.name,
+            deadline=passage.deadline,
+        )
         number = passage.number
 
         def ask(ref: ActorRef[Any] | None) -> None:

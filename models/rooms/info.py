@@ -11,9 +11,16 @@ from models.rooms.event import NOTHING
 from models.rooms.kinds import ChannelCategory, ChannelDirection, ChannelType
 from models.rooms.room import TEXT_ONLY, ChannelCapabilities, check_id
 
+RESERVED = frozenset({"all", "none", "internal", "transport", "intelligence"})
+
 
 def _id(_instance: object, _field: object, value: str) -> None:
     check_id("a channel id", value)
+    if "," in value or value in RESERVED:
+        raise ValueError(
+            f"a channel id holds no comma and is none of {', '.join(sorted(RESERVED))}, which mean "
+            f"something else where visibility is told: {value!r} will not do"
+        )
 
 
 @attrs.frozen

@@ -56,6 +56,11 @@ class RoomTimers:
     )
     """What `closed_after_seconds` counts from: the last activity, or the pause."""
 
+    def __attrs_post_init__(self) -> None:
+        for moment in (self.last_activity_at, self.paused_at):
+            if moment is not None and moment.tzinfo is None:
+                raise ValueError("the times of timers name their time zone: pass UTC")
+
 
 @attrs.frozen
 class Room:

@@ -13,7 +13,7 @@ from attrs.validators import gt, matches_re
 
 from models.net.faults import ProviderFault
 from models.net.http import Body, is_loopback, mapped
-from transports.sources.event_stream import EventStreamReader, ServerSentEvent, TooLong
+from models.net.sse import EventStreamReader, ServerSentEvent
 from transports.sources.listening import ListeningConfig, ListeningSource
 from transports.sources.protocol import Feed, Parser, SourceFailed
 
@@ -66,10 +66,7 @@ class SseSource(ListeningSource):
             data = await self._more(body)
             if data is None:
                 raise SourceFailed("the stream ended")
-            try:
-                events = reader.feed(data)
-            except TooLong:
-                raise SourceFailed(f"an event of more than {self._config.max_size} bytes") from None
+            events = reader.feed(data)
             if reader.retry is not None:
                 self.patience = reader.retry
             for event in events:

@@ -27,7 +27,8 @@ NO_RETRY = RetryPolicy(max_retries=0)
 UNREACHED = RetryPolicy(max_retries=4, base_delay_seconds=0.1, max_delay_seconds=2.0)
 """For attempts that never got to the provider, because the channel's own actor was away."""
 LONGEST_WAIT = 60.0
-"""Seconds that a rate limit may hold an event back; longer, and it fails instead."""
+"""Seconds that a rate limit, ours or the provider's, may hold an event back; longer, and it fails
+instead."""
 
 
 @attrs.frozen
@@ -141,10 +142,11 @@ class Attempts:
                 )
             )
         fault = _error_of(result)
-        after = result.metadata.get("retry_after")
-        least = float(after) if isinstance(after, int | float) else 0.0
+        least = _seconds(result.metadata.get("retry_after"))
         self._tried += 1
-        if self._tried > self.retry.max_retries or not self._retryable(fault):
+        patience = max(LONGEST_WAIT, self.retry.max_delay_seconds)
+        spent = self._tried > self.retry.max_retries
+        if spent or least > patience or not self._retryable(fault):
             return self._give_up(fault, least or None, at)
         delay = max(least, self._backoff(self.retry, self._tried - 1))
         self._not_before = at + delay
@@ -157,7 +159,10 @@ class Attempts:
 
     def _backoff(self, policy: RetryPolicy, k: int) -> float:
         longest = policy.max_delay_seconds
-        delay = min(policy.base_delay_seconds * policy.exponential_base**k, longest)
+        try:
+            delay = min(policy.base_delay_seconds * policy.exponential_base**k, longest)
+        except OverflowError:  # what is more than a float holds is more than `longest`
+            delay = longest if policy.base_delay_seconds else 0.0
         return self.rng.uniform(0, delay) if policy.jitter else delay
 
     def _give_up(self, fault: DeliveryError, after: float | None, at: float) -> Over:
@@ -170,6 +175,13 @@ class Attempts:
         return DeliveryResult(
             self.channel_id, DeliveryOutcome.FAILED, error=fault, retry_after=after
         )
+
+
+def _seconds(value: object) -> float:
+    """What a provider says of a time to wait: whatever makes no sense is no time."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    return float(value) if 0.0 < value < inf else 0.0
 
 
 def _error_of(result: ProviderResult) -> DeliveryError:

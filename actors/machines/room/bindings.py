@@ -24,6 +24,7 @@ from models.rooms.errors import (
     RoomsError,
 )
 from models.rooms.event import NOTHING, RoomEvent
+from models.rooms.info import ChannelInfo
 from models.rooms.kinds import Access, ChannelCategory, ChannelDirection, ChannelType, EventType
 from models.rooms.room import DETACHED, ChannelBinding, RateLimit, RetryPolicy
 
@@ -68,7 +69,8 @@ def attach_channel(
         muted=muted,
         output_muted=output_muted,
         visibility=_checked(visibility),
-        participant_id=participant_id,
+        # By the address it is found that a message from there belongs to this room.
+        participant_id=participant_id or _address(info, metadata),
         capabilities=info.capabilities,
         rate_limit=rate_limit,
         retry_policy=retry_policy,
@@ -82,6 +84,11 @@ def attach_channel(
     yield from pipeline.attach(binding)
     pipeline.turns.review()
     return binding
+
+
+def _address(info: ChannelInfo, metadata: Mapping[str, Any]) -> str | None:
+    address = metadata.get(info.recipient_key) if info.recipient_key else None
+    return str(address) if address else None
 
 
 def _refuse_second_conference(core: RoomCore, binding: ChannelBinding) -> None:

@@ -34,7 +34,11 @@ class Cascade:
     """Nothing came of it, for this reason."""
     results: dict[str, DeliveryResult] = attrs.field(factory=dict)
     settled: bool = False
+    nothing: bool = False
+    """There was nothing to do, and that is no fault."""
     cancelled: bool = False
+    exhausted: bool = False
+    """It comes from a hook of another cascade, whose budget is spent."""
 
     def hold(self) -> None:
         """Something of it has begun."""

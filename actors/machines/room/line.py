@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from actors.machines.room.cascade import Cascade
-from actors.machines.room.steps import Keep, Lock, Steps, Wait
+from actors.machines.room.steps import Keep, Lock, RunHooks, Steps, Wait
 
 
 @attrs.define(eq=False)
@@ -30,7 +30,12 @@ class Passage:
     """Passages of one sender keep their order."""
     deadline: float = inf
     """When it has to be committed, seconds."""
-    nested: bool = False
+    name: str = ""
+    """By which hooks refer to it."""
+    nested_in: str = ""
+    """The name of the one it comes from, by a hook of that."""
+    depth: int = 0
+    """Of the hooks it comes from."""
     waits: Wait | None = None
     """For what, just now."""
     number: int = 0
@@ -59,12 +64,26 @@ class Line:
 
     def come(self, passage: Passage) -> None:
         """It is there; whether it wants in shows later."""
-        if not passage.nested:
-            self.waiting.append(passage)
+        self.waiting.append(passage)
+
+    def goes_ahead(self, passage: Passage) -> bool:
+        """Whether the one inside waits for a hook that this one comes from."""
+        if not passage.nested_in or not self.inside:
+            return False
+        top = self.inside[-1]
+        return top.name == passage.nested_in and isinstance(top.waits, RunHooks)
 
     def next(self) -> Passage | None:
         """Who may go in now; it is inside from here on."""
-        if self.inside or not self.waiting:
+        if self.inside:
+            # A hook may say several things at once: they go in one after the other, each when the
+            # hook's own passage is on top again.
+            for passage in self.waiting:
+                if isinstance(passage.waits, Lock) and self.goes_ahead(passage):
+                    self.waiting.remove(passage)
+                    return self._enter(passage)
+            return None
+        if not self.waiting:
             return None
         first = self.waiting[0]
         if isinstance(first.waits, Lock):

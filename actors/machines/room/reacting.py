@@ -50,12 +50,12 @@ def tool(pipeline: Pipeline, turn: Turn, call: ToolCall) -> Steps[None]:
 def heard(pipeline: Pipeline, turn: Turn, reaction: Reaction) -> Steps[None]:
     """An agent has reacted: its event is with it. Returns the passage of what it answers."""
     turn.over = True
+    pipeline.turns.part_begun(turn)
     result = None
     if reaction.error is not None:
         fault = DeliveryError("agent_failed", reaction.error, retryable=False)
         result = DeliveryResult(turn.channel_id, DeliveryOutcome.FAILED, error=fault)
         _tell_error(pipeline, turn, reaction.error)
-    turn.cascade.hold()
     pipeline.core.heard(turn.trigger, turn.channel_id, result)
     return reacted(pipeline, turn, reaction)
 

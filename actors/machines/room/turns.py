@@ -36,6 +36,10 @@ class Turn:
     segments: int = 0
     """Parts of the answer that were handed on to be committed."""
     committed: int = 0
+    pending: int = 0
+    """Parts of the answer that are not on record yet."""
+    held: list[str] = attrs.field(factory=list)
+    """Text that came while they were not: who watches sees all in order."""
     over: bool = False
 
     @property
@@ -121,6 +125,25 @@ class Turns:
         turn.text.append(delta)
         if not turn.opened:
             self._open(turn)
+        if turn.pending:
+            turn.held.append(delta)
+        else:
+            self._show(turn, delta)
+
+    def part_begun(self, turn: Turn) -> None:
+        """A part of the answer is on its way to the record."""
+        turn.pending += 1
+        turn.cascade.hold()
+
+    def part_over(self, turn: Turn) -> None:
+        """It is on record, or will not be: what was said after it may be seen."""
+        turn.pending -= 1
+        if not turn.pending and turn.held:
+            self._show(turn, "".join(turn.held))
+            turn.held.clear()
+        self.core.let_go(turn.cascade)
+
+    def _show(self, turn: Turn, delta: str) -> None:
         for name in turn.streams:
             self.core.out.append(StreamMore(name, turn.id, delta))
 

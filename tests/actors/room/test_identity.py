@@ -225,7 +225,7 @@ async def test_an_actor_that_refuses_to_resolve_has_failed(system: SystemUnderTe
 async def test_the_address_book_compares_addresses_as_rooms_do(system: SystemUnderTest) -> None:
     store = await system.probe(ResolveIdentity)
     store.answer(ResolveIdentity, with_=ADA)
-    ref = await desk(system, AddressBook(store.ref))
+    ref = await desk(system, AddressBook(store.ref.path))
     assert await ref.ask(sender("(415) 555-2671")) == IdentityResult(
         Status.IDENTIFIED, ADA, address="+14155552671", channel_type=ChannelType.SMS
     )
@@ -238,7 +238,7 @@ async def test_the_address_book_compares_addresses_as_rooms_do(system: SystemUnd
 
 async def test_whom_the_address_book_does_not_have_is_unknown(system: SystemUnderTest) -> None:
     store = await system.probe(ResolveIdentity)
-    ref = await desk(system, AddressBook(store.ref))
+    ref = await desk(system, AddressBook(store.ref.path))
     found = await ref.ask(sender())
     assert (found.status, found.address) == (Status.UNKNOWN, "+14155552671")
 
@@ -251,13 +251,13 @@ async def test_a_picture_comes_from_the_number_that_texts_come_from(
         ResolveIdentity,
         with_=lambda asked: ADA if asked.channel_type is ChannelType.SMS else None,
     )
-    ref = await desk(system, AddressBook(store.ref))
+    ref = await desk(system, AddressBook(store.ref.path))
     assert (await ref.ask(sender(channel_type=ChannelType.MMS))).identity is ADA
 
 
 async def test_a_store_that_is_away_leaves_the_sender_unknown(system: SystemUnderTest) -> None:
     store = await system.probe(ResolveIdentity, path="/store")
-    ref = await desk(system, AddressBook(store.ref))
+    ref = await desk(system, AddressBook(store.ref.path))
     await system.stop("/store")
     assert await ref.ask(sender()) == UNKNOWN
 

@@ -137,6 +137,27 @@ async def test_b3_the_hooks_that_wait_are_bounded_in_number(system: SystemUnderT
     assert len(begun) == 65
 
 
+async def test_b3_a_hook_may_say_several_things_at_once(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+
+    async def chatty(event: RoomEvent, context: object) -> HookResult:
+        if text_of(event.content) == "hi":
+            async with trio.open_nursery() as nursery:
+                for word in ("one", "two", "three"):
+                    nursery.start_soon(rig.rooms.send_event, "r", "web", word)
+        return HookResult.allow()
+
+    await rig.rooms.add_hook(Hook(HookTrigger.BEFORE_BROADCAST, chatty))
+    await rig.channel("web", WS)
+    ws = await rig.channel("ws", WS)
+    await rig.room("r", "web", "ws")
+    began = system.now
+    await rig.rooms.process_inbound(said("web", "hi"), "r")
+    assert system.now - began < 1.0
+    assert sorted(ws.texts[:3]) == ["one", "three", "two"]
+    assert ws.texts[3:] == ["hi"]
+
+
 # -- admission -------------------------------------------------------------------------------------
 
 
@@ -365,7 +386,7 @@ async def test_b16_whatever_fails_is_told(system: SystemUnderTest) -> None:
     assert result.error == "the model is away"
     assert result.event is not None
     assert list(ws.texts) == ["hi"]
-    assert errors == [("ai", "generation")]
+    assert sorted(errors) == [("ai", "generation"), ("system", "hook")]
     failed = {e.channel_id: e.data["code"] for e in announced if e.type == "delivery_failed"}
     assert failed == {"sms": "provider_down", "ai": "agent_failed"}
     kept = await rig.rooms.get_event("r", result.event.id)
@@ -396,10 +417,10 @@ async def test_b16_a_deciding_hook_that_fails_is_told_and_passed_over(
 
 async def drained(told: Any) -> Sequence[FrameworkEvent]:
     """All that was told so far."""
-    events = []
+    events: list[FrameworkEvent] = []
     with trio.move_on_after(0.01):
-        async for event in told:
-            events.append(event)
+        while True:
+            events.append(await anext(told))
     return events
 
 

@@ -217,7 +217,7 @@ async def test_an_event_that_never_ends_is_a_failure(compressed: bool) -> None:
     headers = {"Content_Encoding": "gzip"} if compressed else {}
     async with http_server(stream(*pieces, **headers)) as server:  # type: ignore[arg-type]
         failure = await fails(source(server, max_size=1000))
-        assert str(failure) == "an event of more than 1000 bytes"
+        assert str(failure) == "garbled (an event of more than 1000 bytes)"
 
 
 async def test_what_will_not_be_better_next_time_is_not_tried_again() -> None:

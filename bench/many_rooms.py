@@ -1,0 +1,167 @@
+"""Ten thousand rooms on one node: what an idle one takes, and what a busy one takes from others.
+
+Rooms are bound to a WebSocket and to an agent. They are made through the API with a store in memory,
+which then is part of what they take; and opened from a file of SQLite, as after a restart of the
+node, where they take what an open room really takes. Fairness is measured among all of them, with a
+store in memory: a disk would hide who waits for the processor.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from time import perf_counter
+
+import attrs
+import trio
+
+from actors.channels import kept
+from actors.interpreter import Collector, share_among_threads
+from actors.room.conversations import Conversations
+from bench.measure import pin, resident_bytes
+from bench.rooms import AGENT, SWITCH_MS, WEBSOCKET, Kept, make_room, say, start_node
+from models.rooms.kinds import ChannelCategory, ChannelType
+from models.rooms.room import ChannelBinding, Room
+from supervision import open_system
+from transports.stores.backend import Change
+from transports.stores.config import make_backend
+
+AT_ONCE = 50
+"""Rooms that are being made or opened at the same time."""
+BYSTANDERS = 100
+PAUSE = 0.5
+"""Seconds from one message of a bystander to its next: 200 messages a second of all."""
+MESSAGES = 12
+"""Of each bystander, with and without the flood."""
+FLOOD = 200
+"""Callers who all talk in one room, each again as soon as it has its answer."""
+
+
+@attrs.frozen
+class Opened:
+    """Many rooms, idle."""
+
+    ms: float
+    """To make or open one."""
+    kib: float
+    """Memory of one."""
+
+
+@attrs.frozen
+class Fairness:
+    """What bystanders waited for their answers, in milliseconds."""
+
+    alone: tuple[float, ...] = attrs.field(repr=False)
+    flooded: tuple[float, ...] = attrs.field(repr=False)
+    flood_per_s: float
+    """Messages a second of the busy room."""
+
+
+def run_made(rooms: int, core: int = -1) -> tuple[Opened, Fairness]:
+    """Make rooms in memory, then flood one. For a process of its own."""
+    pin({core} - {-1})
+    share_among_threads(SWITCH_MS)
+    return trio.run(_made, rooms)
+
+
+async def _made(rooms: int) -> tuple[Opened, Fairness]:
+    async with open_system(name="bench") as system:
+        node = await start_node(system, kept(Kept().config()))
+        names = [f"room-{number}" for number in range(rooms)]
+        made = await _each(names, lambda name: make_room(node, name))
+        Collector()
+        return made, await _fairness(node, names)
+
+
+def fill(rooms: int, where: Kept) -> None:
+    """Write rooms with their bindings to a store, past the node."""
+    now = datetime.now(UTC)
+    backend = make_backend(where.config())()
+    backend.open()
+    for number in range(rooms):
+        room = Room(f"room-{number}", now, now)
+        backend.create_room(room)
+        bindings = (
+            ChannelBinding(WEBSOCKET, room.id, ChannelType.WEBSOCKET, now),
+            ChannelBinding(AGENT, room.id, ChannelType.AI, now, ChannelCategory.INTELLIGENCE),
+        )
+        backend.change(Change(room, 0, bound=bindings))
+        if number % 500 == 0:
+            backend.flush()
+    backend.flush()
+    backend.close()
+
+
+def run_opened(rooms: int, where: Kept, core: int = -1) -> Opened:
+    """Open rooms that a store has. For a process of its own."""
+    pin({core} - {-1})
+    share_among_threads(SWITCH_MS)
+    return trio.run(_opened, rooms, where)
+
+
+async def _opened(rooms: int, where: Kept) -> Opened:
+    async with open_system(name="bench") as system:
+        node = await start_node(system, kept(where.config()))
+        # What is loaded with the first room is not the second one's.
+        await node.look("room-0")
+        return await _each([f"room-{number}" for number in range(1, rooms)], node.room)
+
+
+async def _each(names: Sequence[str], do: Callable[[str], Awaitable[object]]) -> Opened:
+    waiting = iter(names)
+
+    async def work() -> None:
+        for name in waiting:
+            await do(name)
+
+    gc.collect()
+    before, begun = resident_bytes(), perf_counter()
+    async with trio.open_nursery() as nursery:
+        for _ in range(AT_ONCE):
+            nursery.start_soon(work)
+    seconds = perf_counter() - begun
+    gc.collect()
+    taken = resident_bytes() - before
+    return Opened(1000 * seconds / len(names), taken / 1024 / len(names))
+
+
+async def _fairness(node: Conversations, names: Sequence[str]) -> Fairness:
+    used, busy = names[:BYSTANDERS], names[-1]
+    await _bystanders(node, used)  # their agents and deliveries are started
+    alone = await _bystanders(node, used)
+    said = 0
+
+    async def flood() -> None:
+        nonlocal said
+        while True:
+            await say(node, busy)
+            said += 1
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(FLOOD):
+            nursery.start_soon(flood)
+        await trio.sleep(PAUSE)
+        before, begun = said, perf_counter()
+        flooded = await _bystanders(node, used)
+        rate = (said - before) / (perf_counter() - begun)
+        nursery.cancel_scope.cancel()
+    return Fairness(tuple(alone), tuple(flooded), rate)
+
+
+async def _bystanders(node: Conversations, names: Sequence[str]) -> list[float]:
+    """Each says something now and then; what they waited, in milliseconds."""
+    waits: list[float] = []
+    start = trio.current_time() + 0.1
+
+    async def talk(name: str, offset: float) -> None:
+        for number in range(MESSAGES):
+            await trio.sleep_until(start + offset + number * PAUSE)
+            begun = perf_counter()
+            await say(node, name)
+            waits.append(1000 * (perf_counter() - begun))
+
+    async with trio.open_nursery() as nursery:
+        for number, name in enumerate(names):
+            nursery.start_soon(talk, name, PAUSE * number / len(names))
+    return waits

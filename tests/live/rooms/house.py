@@ -1,0 +1,148 @@
+"""Rooms behind a port, composed as `actors/app.py` does, without what only calls need."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import attrs
+from starlette.routing import BaseRoute
+
+from actors.channels import find_websocket, inbound_webhooks, kept
+from actors.room.config import RoomsConfig
+from actors.room.conversations import Conversations
+from actors.room.plan import RoomsPlan
+from actors.room.registrations import Registrations
+from actors.room.scripted_agent import Plan, ScriptedAgent
+from actors.room.services import nothing, room_services
+from models.rooms.capabilities import CAPABILITIES
+from models.rooms.kinds import ChannelType
+from models.rooms.room import ChannelBinding
+from supervision import Actor, ChildSpec, System
+from supervision.secret import Secret
+from supervision.testing import SystemUnderTest, system_under_test
+from transports.channels.scripted import ScriptedChannel
+from transports.channels.webhook_in import webhook_routes
+from transports.channels.websocket import room_wires
+from transports.channels.websocket.client import RoomClient, RoomClientConfig, open_room_client
+from transports.channels.websocket.wires import websocket_spec
+from transports.connection import Connection
+from transports.server.config import ServerConfig
+from transports.server.head import Head
+from transports.server.listener import Where
+from transports.server.tree import Server
+from transports.stores.config import StoreConfig
+
+SECRET = Secret("between the sender and the node")
+
+
+class _Door(Server):
+    """The one port."""
+
+    def __init__(self, rooms: RoomsConfig) -> None:
+        self._rooms = rooms
+        super().__init__(ServerConfig(port=0), {"/ws": self._wire}, public=self._webhooks)
+
+    def _wire(
+        self, connection: Connection, head: Head, admits: Callable[[Secret | None], bool]
+    ) -> Actor[Any]:
+        find = partial(find_websocket, self._rooms, self._rooms.plan(), self.system)
+        return room_wires(find, self._rooms.wire)(connection, head, admits)
+
+    def _webhooks(self, system: System) -> Sequence[BaseRoute]:
+        return webhook_routes(system.ref(self._rooms.plan().desk), inbound_webhooks(self._rooms))
+
+
+def house(
+    config: RoomsConfig,
+    plan: RoomsPlan,
+    store: ChildSpec[Any],
+    registrations: Callable[[System], Registrations] = nothing,
+    **identity: Any,
+) -> Sequence[ChildSpec[Any]]:
+    """The children of the root: rooms, and the server in front of them."""
+    services = room_services(plan, store, registrations, **(identity or {"resolver": None}))
+    return [*services, ChildSpec("server", partial(_Door, config), shutdown=5.0)]
+
+
+@attrs.frozen(eq=False)
+class LiveRooms:
+    """Rooms that run in the test's own process."""
+
+    system: SystemUnderTest
+    rooms: Conversations
+    address: str
+    """http://127.0.0.1:..."""
+
+    @property
+    def wire(self) -> str:
+        """Where the room WebSocket is."""
+        return self.address.replace("http", "ws") + "/ws"
+
+    @asynccontextmanager
+    async def person(
+        self, name: str, channel: str = "websocket", **options: Any
+    ) -> AsyncIterator[RoomClient]:
+        """Somebody on a room WebSocket."""
+        config = RoomClientConfig(answer_timeout=10.0)
+        async with open_room_client(
+            self.wire, participant_id=name, channel=channel, config=config, **options
+        ) as client:
+            yield client
+
+    async def websocket(self, channel_id: str) -> None:
+        """One more WebSocket channel; the configuration has to name it."""
+        bus = self.system.ref("/bus")
+        await self.rooms.register_channel(websocket_spec(channel_id, self.rooms.desk, bus))
+
+    async def transport(
+        self, channel_id: str, kind: ChannelType = ChannelType.SMS, **options: Any
+    ) -> ScriptedChannel:
+        """A provider without a wire, which can carry what its kind can."""
+        options.setdefault("capabilities", CAPABILITIES[kind])
+        channel = ScriptedChannel(channel_id, kind, **options)
+        await self.rooms.register_channel(channel.spec(self.rooms.desk))
+        return channel
+
+    async def agent(self, channel_id: str, plans: Sequence[Plan]) -> ScriptedAgent:
+        """An agent whose turns are planned."""
+        agent = ScriptedAgent(channel_id, plans)
+        await self.rooms.register_channel(agent.spec)
+        return agent
+
+    async def room(self, room_id: str, *channels: str, **parts: Any) -> Sequence[ChannelBinding]:
+        """A room with these channels; `parts` are those of `create_room`."""
+        await self.rooms.create_room(room_id, **parts)
+        return [await self.rooms.attach_channel(room_id, name) for name in channels]
+
+
+@asynccontextmanager
+async def live_rooms(
+    store: StoreConfig,
+    *,
+    websockets: Sequence[str] = ("websocket",),
+    plan: RoomsPlan | None = None,
+    kept_as: ChildSpec[Any] | None = None,
+    identity: dict[str, Any] | None = None,
+    **config: Any,
+) -> AsyncIterator[LiveRooms]:
+    """Rooms behind a real port, on the real clock; leaving the block stops them.
+
+    Args:
+        kept_as: the store's child, if it is not the usual one.
+        identity: how senders are identified; see `IdentityDesk`.
+        config: more of `RoomsConfig`.
+    """
+    settings = RoomsConfig(newcomers=(), agents={}, websockets=tuple(websockets), **config)
+    made = plan or settings.plan()
+    async with system_under_test() as system:
+        for child in house(settings, made, kept_as or kept(store), **(identity or {})):
+            await system.start_child(child)
+        address = await system.ref("/server/listener").ask(Where())
+        live = LiveRooms(system, Conversations(system, made), address)
+        for name in websockets:
+            await live.websocket(name)
+        yield live
+        await system.stop("/server")

@@ -1,0 +1,120 @@
+"""A node of rooms as a process: `python -m tests.live.rooms.node '<Orders as JSON>'`.
+
+It says its address in one line when it is up, and ends by SIGTERM, or dead by its fuse.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import attrs
+import orjson
+import trio
+
+from actors.channels import registrations
+from actors.machines.room.hooking import HookTable
+from actors.room.config import RoomsConfig, WebhookSection
+from actors.room.conversations import Conversations
+from actors.room.plan import RoomsPlan
+from actors.room.registrations import Registrations
+from models.rooms.channel import TransportSpec
+from models.rooms.errors import RoomNotFound
+from supervision import System, open_system
+from supervision.secret import Secret
+from tests.live.rooms.fuse import Fuse, FusedBackend, FusedWebhook, echoing, fused_hooks
+from tests.live.rooms.house import SECRET, house
+from transports.channels.webhook import WebhookConfig, webhook_channel
+from transports.channels.webhook_in import InboundWebhook
+from transports.server.listener import Where
+from transports.stores.actor import store_spec
+from transports.stores.config import StoreConfig, make_backend
+from transports.stores.sql import SqlBackend
+
+ROOM = "r"
+
+
+@attrs.frozen
+class Orders:
+    """What the test wants of the node."""
+
+    engine: str
+    receiver: str
+    """Where events are POSTed."""
+    path: str = ""
+    dsn: str = ""
+    schema: str = "troupe"
+    fuse: str = ""
+    """As `Fuse.of` reads it."""
+    armed_at_once: bool = False
+    """The fuse counts from the start; otherwise once the node is up."""
+
+    @property
+    def store(self) -> StoreConfig:
+        if self.engine == "postgres":
+            return StoreConfig(
+                engine="postgres", dsn=Secret(self.dsn), schema=self.schema, connections=2
+            )
+        return StoreConfig(path=self.path)
+
+
+def backend(make: Callable[[], object], fuse: Fuse) -> FusedBackend:
+    """The configured store, with a fuse in it."""
+    plain = make()
+    assert isinstance(plain, SqlBackend)
+    return FusedBackend(plain._database, fuse)
+
+
+def registered(
+    config: RoomsConfig, plan: RoomsPlan, fuse: Fuse, system: System
+) -> Registrations:
+    """What the configuration names, with fuses, and the agent."""
+    usual = registrations(config, plan, [], system)
+    webhook = config.webhooks["hook"].send
+    desk = system.ref(plan.desk)
+    info = webhook_channel("hook", webhook, desk).info
+    fused = TransportSpec(info, partial(FusedWebhook, info, desk, webhook, fuse))
+    channels = {**usual.channels, "hook": fused, "ai": echoing(fuse)}
+    return Registrations(channels, HookTable(fused_hooks(fuse)))
+
+
+async def set_up(rooms: Conversations) -> None:
+    """The room, unless an earlier life of the node has made it."""
+    try:
+        await rooms.get_room(ROOM)
+    except RoomNotFound:
+        await rooms.create_room(ROOM)
+        await rooms.attach_channel(ROOM, "websocket")
+        await rooms.attach_channel(ROOM, "hook", metadata={"recipient_id": "the receiver"})
+        await rooms.attach_channel(ROOM, "ai")
+
+
+async def main(orders: Orders) -> None:
+    """Run it until SIGTERM."""
+    fuse = Fuse.of(orders.fuse)
+    fuse.armed = orders.armed_at_once
+    hook = WebhookSection(
+        WebhookConfig(orders.receiver, SECRET, allow_private=True),
+        InboundWebhook((SECRET,), room_id=ROOM),
+    )
+    config = RoomsConfig(newcomers=(), agents={}, webhooks={"hook": hook})
+    plan = config.plan()
+    store = store_spec(partial(backend, make_backend(orders.store), fuse), orders.store.members)
+    children = house(config, plan, store, partial(registered, config, plan, fuse))
+    with trio.open_signal_receiver(signal.SIGTERM) as stops:
+        async with open_system() as system:
+            for child in children:
+                await system.start_child(child)
+            await set_up(Conversations(system, plan))
+            fuse.armed = True
+            address = await system.ref("/server/listener").ask(Where())
+            sys.stdout.write(f"{address}\n")
+            sys.stdout.flush()
+            async for _ in stops:
+                return
+
+
+if __name__ == "__main__":
+    trio.run(main, Orders(**orjson.loads(sys.argv[1])))
