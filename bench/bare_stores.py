@@ -135,12 +135,13 @@ def postgres() -> Iterator[str]:
         NoPostgres: neither is there.
     """
     try:
-        import psycopg as _
+        import psycopg
         import pytest
 
         from tests.transports.stores.postgres_server import find_binaries, private_server
     except ImportError as missing:
         raise NoPostgres(f"{missing.name} is not installed") from missing
+    del psycopg  # only whether it is there
     named = os.environ.get(DSN)
     if named:
         yield named

@@ -1,9 +1,9 @@
 """Ten thousand rooms on one node: what an idle one takes, and what a busy one takes from others.
 
-Rooms are bound to a WebSocket and to an agent. They are made through the API with a store in memory,
-which then is part of what they take; and opened from a file of SQLite, as after a restart of the
-node, where they take what an open room really takes. Fairness is measured among all of them, with a
-store in memory: a disk would hide who waits for the processor.
+Rooms are bound to a WebSocket and to an agent. They are made through the API with a store in
+memory, which then is part of what they take; and opened from a file of SQLite, as after a restart
+of the node, where they take what an open room really takes. Fairness is measured among all of them,
+with a store in memory: a disk would hide who waits for the processor.
 """
 
 from __future__ import annotations
@@ -20,10 +20,21 @@ from actors.channels import kept
 from actors.interpreter import Collector, share_among_threads
 from actors.room.conversations import Conversations
 from bench.measure import pin, resident_bytes
-from bench.rooms import AGENT, SWITCH_MS, WEBSOCKET, Kept, make_room, say, start_node
+from bench.rooms import (
+    AGENT,
+    QUESTION,
+    SWITCH_MS,
+    WEBSOCKET,
+    Kept,
+    make_room,
+    say,
+    start_node,
+)
+from models.rooms.channel import DeskMessage, Receive
 from models.rooms.kinds import ChannelCategory, ChannelType
 from models.rooms.room import ChannelBinding, Room
-from supervision import open_system
+from models.rooms.traffic import InboundMessage
+from supervision import Actor, ActorRef, System, handles, open_system
 from transports.stores.backend import Change
 from transports.stores.config import make_backend
 
@@ -35,7 +46,8 @@ PAUSE = 0.5
 MESSAGES = 12
 """Of each bystander, with and without the flood."""
 FLOOD = 200
-"""Callers who all talk in one room, each again as soon as it has its answer."""
+"""Messages that are always under way in the busy room."""
+ANSWER_SECONDS = 60.0
 
 
 @attrs.frozen
@@ -71,7 +83,7 @@ async def _made(rooms: int) -> tuple[Opened, Fairness]:
         names = [f"room-{number}" for number in range(rooms)]
         made = await _each(names, lambda name: make_room(node, name))
         Collector()
-        return made, await _fairness(node, names)
+        return made, await _fairness(node, system, names)
 
 
 def fill(rooms: int, where: Kept) -> None:
@@ -126,27 +138,52 @@ async def _each(names: Sequence[str], do: Callable[[str], Awaitable[object]]) ->
     return Opened(1000 * seconds / len(names), taken / 1024 / len(names))
 
 
-async def _fairness(node: Conversations, names: Sequence[str]) -> Fairness:
+@attrs.frozen
+class _Answered:
+    """One of the crowd has its answer."""
+
+
+class Crowd(Actor[_Answered]):
+    """Many who talk in one room, each again as soon as it is answered.
+
+    They come as people do, by the messages of one actor. As many tasks would not only be that busy,
+    each of them would also have its turn on the loop.
+    """
+
+    def __init__(self, desk: ActorRef[DeskMessage], room_id: str, size: int) -> None:
+        super().__init__()
+        self._receive = Receive(InboundMessage(WEBSOCKET, "crowd", QUESTION), room_id)
+        self._desk = desk
+        self._size = size
+
+    def on_start(self) -> None:
+        for _ in range(self._size):
+            self._talk()
+
+    @handles
+    def on_answered(self, message: _Answered) -> None:
+        self._talk()
+
+    def _talk(self) -> None:
+        reply = self._desk.ask(self._receive, timeout=ANSWER_SECONDS)
+        self.pipe(reply, to=lambda _: _Answered())
+
+
+async def _fairness(node: Conversations, system: System, names: Sequence[str]) -> Fairness:
     used, busy = names[:BYSTANDERS], names[-1]
     await _bystanders(node, used)  # their agents and deliveries are started
     alone = await _bystanders(node, used)
-    said = 0
-
-    async def flood() -> None:
-        nonlocal said
-        while True:
-            await say(node, busy)
-            said += 1
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(FLOOD):
-            nursery.start_soon(flood)
-        await trio.sleep(PAUSE)
-        before, begun = said, perf_counter()
-        flooded = await _bystanders(node, used)
-        rate = (said - before) / (perf_counter() - begun)
-        nursery.cancel_scope.cancel()
+    await system.spawn(Crowd, node.desk, busy, FLOOD, path="/crowd")
+    await trio.sleep(PAUSE)
+    before, begun = await _events(node, busy), perf_counter()
+    flooded = await _bystanders(node, used)
+    rate = (await _events(node, busy) - before) / 2 / (perf_counter() - begun)
+    await system.stop("/crowd")
     return Fairness(tuple(alone), tuple(flooded), rate)
+
+
+async def _events(node: Conversations, room_id: str) -> int:
+    return (await node.look(room_id)).room.event_count
 
 
 async def _bystanders(node: Conversations, names: Sequence[str]) -> list[float]:

@@ -3,8 +3,8 @@
 A message is one `process_inbound`, from its call to its return: what a person said is committed and
 brought to the agent, the agent's answer is committed and brought to the person. Everything between
 the channel and the store is the product. The channel is made with the channel kit and takes each
-delivery at once; the agent answers at once. Each load runs in a process of its own, tuned as `troupe
-run` tunes a node. Costs are of all threads of that process.
+delivery at once; the agent answers at once. Each load runs in a process of its own, tuned as
+`troupe run` tunes a node. Costs are of all threads of that process.
 """
 
 from __future__ import annotations
@@ -184,7 +184,9 @@ def run_load(rooms: int, messages: int, repetitions: int, where: Kept, core: int
 
 
 async def _load(rooms: int, messages: int, repetitions: int, where: Kept) -> Load:
-    rates, costs, latencies = [], [], []
+    rates: list[float] = []
+    costs: list[float] = []
+    latencies: list[float] = []
     async with open_system(name="bench") as system:
         node = await start_node(system, kept(where.config()))
         names = [f"room-{number}" for number in range(rooms)]

@@ -19,8 +19,9 @@ from bench.measure import Figure, pin, quietest_core, report
 
 RUNTIME = ("tell", "ask", "fanin", "chain", "fairness", "spawn", "restart", "lateness")
 CALLS = ("audio", "vad", "echo", "bargein", "pacing", "voice")
-NAMES = (*RUNTIME, *CALLS)
-WITH_PEERS = ("bargein", "voice")
+ROOMS = ("room",)
+NAMES = (*RUNTIME, *CALLS, *ROOMS)
+WITH_PEERS = ("bargein", "voice", "room")
 
 
 @click.command(help=__doc__)
@@ -40,7 +41,7 @@ def main(name: str, as_json: bool, core: int | None, peers: bool) -> None:
         options += [] if core is None else [f"--core={core}"]
         sys.exit(max(_in_a_process_of_its_own(each, options, peers) for each in NAMES))
     if peers and name not in WITH_PEERS:
-        raise click.UsageError(f"--peers is for {' and '.join(WITH_PEERS)}, not for {name}.")
+        raise click.UsageError(f"--peers is for {', '.join(WITH_PEERS)}, not for {name}.")
     pin({quietest_core() if core is None else core} - {-1})
     # Imported here, so that no benchmark carries the weight of what the others import.
     figures: Callable[..., Iterator[Figure]] = import_module(f"bench.{name}").figures

@@ -121,7 +121,10 @@ class SansIoLink:
         await self.flush()
 
     async def ping(self) -> None:
-        self._protocol.send_ping(b"")
+        try:
+            self._protocol.send_ping(b"")
+        except InvalidState:
+            raise self._closed() from None
         await self.flush()
 
     async def flush(self) -> None:

@@ -16,7 +16,7 @@ import trio
 from actors.machines.room.editing import readable
 from actors.room.plan import RoomsPlan
 from actors.room.registrations import CurrentRegistrations, Registrations, RegistrationsChanged
-from actors.room.requests import Inbound, ReportDelivery, RoomMade
+from actors.room.requests import Inbound, Look, ReportDelivery, RoomMade
 from actors.room.routing import room_of
 from actors.room.tree import room_spec
 from actors.room.verbs import AttachChannel
@@ -33,7 +33,7 @@ from models.rooms.errors import (
 from models.rooms.event import RoomEvent
 from models.rooms.kinds import ChannelType, RoomStatus
 from models.rooms.refusals import RefusedFor, RefuseFor
-from models.rooms.room import Room, check_id
+from models.rooms.room import DETACHED, Room, check_id
 from models.rooms.scope import may_remember
 from models.rooms.traffic import InboundMessage, InboundResult
 from supervision import (
@@ -225,7 +225,9 @@ class Desk(Actor[DeskRequests]):
         room_id = await room_of(receive.message, info, self._ask_store)
         if room_id is not None:
             return await self._opened(room_id)
-        return await self._made(self._new_room(self._plan.new_id()), receive.message)
+        return await self._made(
+            self._new_room(self._plan.new_id()), receive.message, newcomers=True
+        )
 
     @handles
     def on_routed(self, message: _Routed) -> None:
@@ -321,6 +323,8 @@ class Desk(Actor[DeskRequests]):
         await ref.ask(ReportDelivery(status))
 
     async def _caught_up(self, request: CatchUp) -> Sequence[RoomEvent]:
+        if request.create:
+            await self._let_in(request.room_id, request.channel_id)
         record = await self._ask_store(LoadRoom(request.room_id, 1))
         if record is None:
             raise RoomNotFound("room", request.room_id)
@@ -342,6 +346,14 @@ class Desk(Actor[DeskRequests]):
                     seen.append(readable(event))
         return seen[: request.limit]
 
+    async def _let_in(self, room_id: str, channel_id: str) -> None:
+        """The room is there, and has the channel unless that was detached on purpose."""
+        ref = await self._opened_or_made(room_id, None)
+        context = await ref.ask(Look())
+        detached = context.room.metadata.get(DETACHED, ())
+        if context.get_binding(channel_id) is None and channel_id not in detached:
+            await ref.ask(AttachChannel(channel_id))
+
     async def _marked(self, request: MarkReadBy) -> int:
         event = await self._ask_store(GetEvent(request.room_id, request.event_id))
         if event is None:
@@ -354,12 +366,12 @@ class Desk(Actor[DeskRequests]):
         now = self._plan.wall()
         return Room(room_id, now, now)
 
-    async def _opened_or_made(self, room_id: str, by: InboundMessage) -> ActorRef[Any]:
+    async def _opened_or_made(self, room_id: str, by: InboundMessage | None) -> ActorRef[Any]:
         try:
             return await self._opened(room_id)
         except RoomNotFound:
             try:
-                return await self._made(self._new_room(room_id), by)
+                return await self._made(self._new_room(room_id), by, newcomers=True)
             except AlreadyThere:
                 return await self._opened(room_id)
 
@@ -380,7 +392,9 @@ class Desk(Actor[DeskRequests]):
             done.set()
         return self.system.ref(f"{self._plan.rooms}/{room_id}/room")
 
-    async def _made(self, room: Room, by: InboundMessage | None = None) -> ActorRef[Any]:
+    async def _made(
+        self, room: Room, by: InboundMessage | None = None, *, newcomers: bool = False
+    ) -> ActorRef[Any]:
         try:
             check_id("a room id", room.id)
         except ValueError as error:
@@ -388,7 +402,7 @@ class Desk(Actor[DeskRequests]):
         await self._ask_store(CreateRoom(room))
         ref = await self._opened(room.id)
         await ref.ask(RoomMade(by))
-        if by is not None:
+        if newcomers:
             for name in self._plan.newcomers:
                 await ref.ask(AttachChannel(name))
         return ref

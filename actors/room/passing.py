@@ -21,6 +21,9 @@ from models.rooms.errors import (
 from supervision import handles
 from transports.stores.requests import Advance
 
+REREAD_PAUSE = 5.0
+"""Seconds until a store that was away is asked again, if nobody at the door asks sooner."""
+
 
 class PassingRoom(OpenedRoom):
     """The second layer: one passage at a time is inside."""
@@ -150,8 +153,12 @@ class PassingRoom(OpenedRoom):
     # -- the store was away -------------------------------------------------------------------
 
     def _reread(self) -> None:
-        """Nobody goes in before it is known what is on disk."""
-        if self._line.waiting and not self._rereading:
+        """Nobody goes in before it is known what is on disk.
+
+        With nobody at the door it is read all the same, but not without a pause: what was committed
+        unheard has still to be brought.
+        """
+        if not self._rereading and (self._line.waiting or self.now >= self._reread_from):
             self._rereading = True
             self.start_task(
                 self._read,
@@ -162,17 +169,21 @@ class PassingRoom(OpenedRoom):
             )
 
     _rereading = False
+    _reread_from = -math.inf
 
     @handles
     def on_reread(self, message: Reread) -> None:
         self._rereading = False
         if message.found is None:
             fault = StoreUnavailable(message.problem)
+            self._reread_from = self.now + REREAD_PAUSE
+            self.send_after(REREAD_PAUSE, Pump())
             for passage in list(self._line.waiting):
                 self._advance(passage, None, fault)
         else:
             record, events = message.found
             self._unsure = False
+            self._reread_from = -math.inf
             self._core.reread(record)
             redrive(self._core, self._turns, events)
         self._flush()

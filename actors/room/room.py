@@ -280,8 +280,13 @@ class RoomActor(PassingRoom):
         if turn is not None and not turn.over:
             self._core.now = self._plan.wall()
             steps = reacting.heard(self._pipeline, turn, message.reaction)
-            self._arrive(steps, partial(self._part_over, turn), sender=turn.id)
+            self._arrive(steps, partial(self._answer_over, turn.cascade), sender=turn.id)
             self._flush()
+
+    def _answer_over(self, cascade: Cascade, value: object, fault: Exception | None) -> None:
+        if fault is not None:
+            cascade.error = cascade.error or str(fault)
+        self._core.let_go(cascade)
 
     def _part_over(self, turn: Turn, value: object, fault: Exception | None) -> None:
         if fault is not None:

@@ -144,6 +144,9 @@ class CatchUp(Request[Sequence[RoomEvent]]):
     channel_id: str
     after_index: int = -1
     limit: int = 500
+    create: bool = False
+    """Make the room if there is none, and let the channel in if it is not: nobody is refused whom
+    nobody has detached."""
 
 
 @attrs.frozen

@@ -114,6 +114,19 @@ async def test_a_close_has_its_code_and_reason(
         await client.close(4001, "enough")
 
 
+async def test_a_connection_that_is_gone_cannot_be_pinged(
+    open_link: OpenLink, listening: socket.socket
+) -> None:
+    async def wait(link: FrameLink) -> None:
+        with pytest.raises(LinkLost):
+            await link.receive()
+        with pytest.raises(LinkClosed):
+            await link.ping()
+
+    async with both_ends(open_link, listening, wait) as client:
+        client.abort()
+
+
 async def test_a_connection_that_breaks_is_lost(
     open_link: OpenLink, listening: socket.socket
 ) -> None:

@@ -262,8 +262,9 @@ class Pipeline:
             return known.original
 
     def _seen_before(self, event: RoomEvent) -> Steps[RoomEvent | None]:
-        """Step 6. Without hooks the commit itself tells, and a question is saved."""
-        if event.idempotency_key is None or not self.core.hooks.has(HookTrigger.BEFORE_BROADCAST):
+        """Step 6. Where nothing is decided before it, the commit itself tells: a question saved."""
+        decides = self.core.hooks.has(HookTrigger.BEFORE_BROADCAST) or editing.is_change(event)
+        if event.idempotency_key is None or not decides:
             return None
         original: RoomEvent | None = yield FindKey(event.idempotency_key)
         return original

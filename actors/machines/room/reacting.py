@@ -50,7 +50,7 @@ def tool(pipeline: Pipeline, turn: Turn, call: ToolCall) -> Steps[None]:
 def heard(pipeline: Pipeline, turn: Turn, reaction: Reaction) -> Steps[None]:
     """An agent has reacted: its event is with it. Returns the passage of what it answers."""
     turn.over = True
-    pipeline.turns.part_begun(turn)
+    turn.cascade.hold()
     result = None
     if reaction.error is not None:
         fault = DeliveryError("agent_failed", reaction.error, retryable=False)

@@ -150,8 +150,9 @@ class Turns:
     def _open(self, turn: Turn) -> None:
         turn.opened = True
         binding = self.core.bindings.get(turn.channel_id)
-        if binding is None or not binding.can_write:
-            return  # a muted agent's words are kept, and shown to nobody
+        too_deep = turn.trigger.chain_depth + 1 >= self.core.settings.max_chain_depth
+        if binding is None or not binding.can_write or too_deep:
+            return  # these words are kept, and shown to nobody
         turn.streams = tuple(streaming(self.core, turn.trigger, binding))
         event = self.draft(turn)
         for name in turn.streams:
@@ -220,7 +221,9 @@ class Turns:
 
 def streaming(core: RoomCore, trigger: RoomEvent, agent: ChannelBinding) -> list[str]:
     """The transports that show an answer to `trigger` while it is being made."""
-    scope = trigger.response_visibility or agent.visibility
+    scope = trigger.response_visibility or "all"
+    if scope == "all":
+        scope = agent.visibility
     return [
         binding.channel_id
         for binding in core.bindings.values()

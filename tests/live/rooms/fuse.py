@@ -12,7 +12,14 @@ import attrs
 
 from actors.machines.room.hooking import Hook, HookExecution, HookResult, HookTrigger
 from actors.room.scripted_agent import ScriptedAgent
-from models.rooms.channel import AgentSpec, DeskMessage, React, TurnText
+from models.rooms.channel import (
+    AgentSpec,
+    BindingChanged,
+    CancelTurn,
+    DeskMessage,
+    React,
+    TurnText,
+)
 from models.rooms.content import Text, text_of
 from models.rooms.event import RoomEvent
 from models.rooms.info import ChannelInfo
@@ -128,7 +135,7 @@ def echoing(fuse: Fuse) -> AgentSpec:
     return AgentSpec(info, lambda _room: _Echo(fuse.passes))
 
 
-class _Echo(Actor[Any]):
+class _Echo(Actor[React | BindingChanged | CancelTurn]):
     def __init__(self, passes: Callable[[str], None]) -> None:
         super().__init__()
         self._passes = passes
@@ -148,5 +155,5 @@ class _Echo(Actor[Any]):
         return Reaction((Answer(Text(f"re: {said}")),))
 
     @handles
-    def on_rest(self, message: object) -> None:
+    def on_rest(self, message: BindingChanged | CancelTurn) -> None:
         """What else a room tells an agent."""

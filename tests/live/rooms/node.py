@@ -1,17 +1,15 @@
-"""A node of rooms as a process: `python -m tests.live.rooms.node '<Orders as JSON>'`.
-
-It says its address in one line when it is up, and ends by SIGTERM, or dead by its fuse.
-"""
+"""A node of rooms as a process of its own, which ends by SIGTERM, or dead by its fuse."""
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import attrs
-import orjson
 import trio
 
 from actors.channels import registrations
@@ -41,15 +39,22 @@ class Orders:
     """What the test wants of the node."""
 
     engine: str
+    path: str
+    dsn: str
+    """In clear: a secret does not travel between processes."""
+    schema: str
     receiver: str
     """Where events are POSTed."""
-    path: str = ""
-    dsn: str = ""
-    schema: str = "troupe"
     fuse: str = ""
     """As `Fuse.of` reads it."""
     armed_at_once: bool = False
     """The fuse counts from the start; otherwise once the node is up."""
+
+    @classmethod
+    def of(cls, store: StoreConfig, receiver: str) -> Orders:
+        """A node over that store."""
+        dsn = store.dsn.reveal() if store.dsn is not None else ""
+        return cls(store.engine, store.path, dsn, store.schema, receiver)
 
     @property
     def store(self) -> StoreConfig:
@@ -67,9 +72,7 @@ def backend(make: Callable[[], object], fuse: Fuse) -> FusedBackend:
     return FusedBackend(plain._database, fuse)
 
 
-def registered(
-    config: RoomsConfig, plan: RoomsPlan, fuse: Fuse, system: System
-) -> Registrations:
+def registered(config: RoomsConfig, plan: RoomsPlan, fuse: Fuse, system: System) -> Registrations:
     """What the configuration names, with fuses, and the agent."""
     usual = registrations(config, plan, [], system)
     webhook = config.webhooks["hook"].send
@@ -91,7 +94,14 @@ async def set_up(rooms: Conversations) -> None:
         await rooms.attach_channel(ROOM, "ai")
 
 
-async def main(orders: Orders) -> None:
+def run(orders: Orders, log: Path, up: Connection) -> None:
+    """The whole life of the process; its address goes into `up`."""
+    with log.open("ab") as errors:
+        os.dup2(errors.fileno(), 2)
+    trio.run(main, orders, up)
+
+
+async def main(orders: Orders, up: Connection) -> None:
     """Run it until SIGTERM."""
     fuse = Fuse.of(orders.fuse)
     fuse.armed = orders.armed_at_once
@@ -110,11 +120,6 @@ async def main(orders: Orders) -> None:
             await set_up(Conversations(system, plan))
             fuse.armed = True
             address = await system.ref("/server/listener").ask(Where())
-            sys.stdout.write(f"{address}\n")
-            sys.stdout.flush()
+            up.send(address)
             async for _ in stops:
                 return
-
-
-if __name__ == "__main__":
-    trio.run(main, Orders(**orjson.loads(sys.argv[1])))

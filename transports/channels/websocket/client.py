@@ -163,8 +163,10 @@ class RoomClient:
 
     # -- rooms ------------------------------------------------------------------------------
 
-    async def subscribe(self, room_id: str, after_index: int = -1) -> int:
+    async def subscribe(self, room_id: str, after_index: int = -1, *, create: bool = False) -> int:
         """Have the events of a room, those after an index first: -1 is all.
+
+        `create` makes the room, or lets the channel into it, if need be.
 
         Returns the index of the room's latest event, as far as it is known by then. `CaughtUp` is
         news once all older events have come.
@@ -172,7 +174,7 @@ class RoomClient:
         Raises:
             NotDone: there is no such room, or no answer.
         """
-        await self._say(self._news.subscribe(room_id, after_index))
+        await self._say(self._news.subscribe(room_id, after_index, create))
         name = f"subscribe {room_id}"
         with trio.move_on_after(self._config.answer_timeout):
             while True:

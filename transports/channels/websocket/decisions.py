@@ -62,6 +62,8 @@ class Fetch:
     room_id: str
     epoch: int
     after_index: int
+    create: bool = False
+    """Have the room made, or the channel let in, if need be."""
 
 
 @attrs.frozen

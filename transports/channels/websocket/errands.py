@@ -98,7 +98,9 @@ class Errands:
 
     def _fetch(self, errand: Fetch) -> None:
         room_id, epoch = errand.room_id, errand.epoch
-        missed = CatchUp(room_id, self._channel_id, errand.after_index, self._config.page)
+        missed = CatchUp(
+            room_id, self._channel_id, errand.after_index, self._config.page, errand.create
+        )
         self._wire.pipe(
             self._desk.ask(missed, timeout=self._config.desk_timeout),
             to=lambda events: Page(room_id, epoch, events),

@@ -217,6 +217,7 @@ class RoomWireMachine:
         if said.after_index is not None:
             room.sent = max(-1, said.after_index)
         room.announced = False
+        room.create = said.create
         return [self._join(said.room_id)]
 
     def _join(self, room_id: str) -> Join:
@@ -227,7 +228,7 @@ class RoomWireMachine:
     def joined(self, room_id: str, epoch: int) -> Decisions:
         """The channel sends the room's events from now on."""
         room = self._current(room_id, epoch)
-        return [] if room is None else [Fetch(room_id, epoch, room.sent)]
+        return [] if room is None else [Fetch(room_id, epoch, room.sent, room.create)]
 
     def page(self, room_id: str, epoch: int, items: Sequence[Item], *, full: bool) -> Decisions:
         """What was fetched.

@@ -69,6 +69,8 @@ class Subscribe:
     room_id: str = attrs.field(validator=_name)
     after_index: int | None = None
     """-1 is from the beginning; None goes on where this connection stands, or begins."""
+    create: bool = False
+    """Make the room, or let this channel into it, if need be."""
 
 
 @attrs.frozen

@@ -141,6 +141,8 @@ class _Room:
     """A `subscribe` is on its way: what comes until it is answered belongs to an older one."""
     latest: int | None = None
     """As the server said when it answered; None until it did for the first time."""
+    create: bool = False
+    """The room is to be made if there is none."""
     behind: bool = False
     """The program did not keep up, and events were passed over: they are asked for again."""
 
@@ -165,9 +167,9 @@ class RoomNews:
 
     # -- what to send ---------------------------------------------------------------------------
 
-    def subscribe(self, room_id: str, after_index: int) -> str:
+    def subscribe(self, room_id: str, after_index: int, create: bool = False) -> str:
         """The program wants a room's events."""
-        room = self.rooms[room_id] = _Room(after_index)
+        room = self.rooms[room_id] = _Room(after_index, create=create)
         return self._ask(room_id, room)
 
     def unsubscribe(self, room_id: str) -> str | None:
@@ -184,7 +186,8 @@ class RoomNews:
     def _ask(self, room_id: str, room: _Room) -> str:
         room.asked = True
         room.behind = False
-        return messages.frame("subscribe", room_id=room_id, after_index=room.last)
+        create = {"create": True} if room.create else {}
+        return messages.frame("subscribe", room_id=room_id, after_index=room.last, **create)
 
     # -- what the program reads -------------------------------------------------------------------
 

@@ -31,6 +31,8 @@ class Timeline:
     """What was told while older events were being fetched."""
     missed: bool = False
     """More than that was told."""
+    create: bool = False
+    """The client wants the room made if there is none."""
     streams: set[str] = attrs.field(factory=set)
     """Answers in the making of which the client has seen the beginning."""
 

@@ -90,7 +90,7 @@ async def test_t11_with_a_real_room(system: SystemUnderTest) -> None:
     rig = await RoomRig.start(system)
     url = await serve(system, rig)
     pieces = ("Let me check.", Use("clock", result="5"), "It is 5.")
-    turn = Turn(streams=pieces, every=0.0)
+    turn = Turn(streams=pieces)
     await rig.agent("helper", [turn])
     await rig.room("r1", "web", "helper")
     async with client_of(url) as shows, client_of(url) as plain:
@@ -179,3 +179,27 @@ async def test_typing_and_reading_pass_by_the_real_bus_and_desk(system: SystemUn
         await ada.send("r1", "after the restart")
         assert text_of_event(await message(bob)) == "hi"
         assert text_of_event(await message(bob)) == "after the restart"
+
+
+async def test_a_room_is_made_for_who_wants_it_made(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system, newcomers=("helper",))
+    url = await serve(system, rig)
+    await rig.agent("helper", ["welcome"])
+    async with open_room_client(url, participant_id="ada") as ada:
+        with pytest.raises(NotDone, match="no room"):
+            await ada.subscribe("new")
+        await ada.subscribe("new", create=True)
+        await ada.send("new", "hello")
+        assert text_of_event(await message(ada)) == "hello"
+        assert text_of_event(await message(ada)) == "welcome"
+    assert {b.channel_id for b in (await rig.rooms.look("new")).bindings} == {"helper", "web"}
+
+
+async def test_whom_the_room_has_let_go_is_not_let_in_by_asking(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+    url = await serve(system, rig)
+    await rig.room("r1", "web")
+    await rig.rooms.detach_channel("r1", "web")
+    async with open_room_client(url, participant_id="ada") as ada:
+        with pytest.raises(NotDone):
+            await ada.subscribe("r1", create=True)
