@@ -174,6 +174,7 @@ class Run:
                 self.model.revoked.add(name)
             return
         verb: Callable[[], Any]
+        value: object
         match operation:
             case SetMuted(muted=muted):
                 field, value = "muted", muted
