@@ -17,8 +17,8 @@ import attrs
 
 from actors.machines.room import reacting
 from actors.machines.room.cascade import Cascade
+from actors.machines.room.converting import from_application
 from actors.machines.room.hooking import HookTrigger
-from actors.machines.room.pipeline import from_application
 from actors.machines.room.posting import post
 from actors.machines.room.revising import regenerate
 from actors.machines.room.steps import Lock, Steps, Turned
