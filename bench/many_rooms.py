@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from statistics import median
 from time import perf_counter
 
 import attrs
@@ -19,7 +20,7 @@ import trio
 from actors.channels import kept
 from actors.interpreter import Collector, share_among_threads
 from actors.room.conversations import Conversations
-from bench.measure import pin, resident_bytes
+from bench.measure import percentile, pin, resident_bytes
 from bench.rooms import (
     AGENT,
     QUESTION,
@@ -43,8 +44,10 @@ AT_ONCE = 50
 BYSTANDERS = 100
 PAUSE = 0.5
 """Seconds from one message of a bystander to its next: 200 messages a second of all."""
-MESSAGES = 12
-"""Of each bystander, with and without the flood."""
+MESSAGES = 6
+"""Of each bystander, in a turn."""
+TURNS = 3
+"""Without the flood and with it, one after the other."""
 FLOOD = 200
 """Messages that are always under way in the busy room."""
 ANSWER_SECONDS = 60.0
@@ -61,11 +64,23 @@ class Opened:
 
 
 @attrs.frozen
-class Fairness:
-    """What bystanders waited for their answers, in milliseconds."""
+class Waits:
+    """What bystanders waited for their answers, in milliseconds: half of them, and 99 of 100."""
 
-    alone: tuple[float, ...] = attrs.field(repr=False)
-    flooded: tuple[float, ...] = attrs.field(repr=False)
+    p50: float
+    p99: float
+
+    @classmethod
+    def of(cls, waits: Sequence[float]) -> Waits:
+        return cls(median(waits), percentile(waits, 0.99))
+
+
+@attrs.frozen
+class Fairness:
+    """Bystanders without and with the flood, in turns."""
+
+    alone: tuple[Waits, ...]
+    flooded: tuple[Waits, ...]
     flood_per_s: float
     """Messages a second of the busy room."""
 
@@ -172,22 +187,26 @@ class Crowd(Actor[_Answered]):
 async def _fairness(node: Conversations, system: System, names: Sequence[str]) -> Fairness:
     used, busy = names[:BYSTANDERS], names[-1]
     await _bystanders(node, used)  # their agents and deliveries are started
-    alone = await _bystanders(node, used)
-    await system.spawn(Crowd, node.desk, busy, FLOOD, path="/crowd")
-    await trio.sleep(PAUSE)
-    before, begun = await _events(node, busy), perf_counter()
-    flooded = await _bystanders(node, used)
-    rate = (await _events(node, busy) - before) / 2 / (perf_counter() - begun)
-    await system.stop("/crowd")
-    return Fairness(tuple(alone), tuple(flooded), rate)
+    alone, flooded, rates = [], [], []
+    for turn in range(TURNS):
+        alone.append(await _bystanders(node, used))
+        crowd = f"/crowd-{turn}"
+        await system.spawn(Crowd, node.desk, busy, FLOOD, path=crowd)
+        await trio.sleep(PAUSE)
+        before, begun = await _events(node, busy), perf_counter()
+        flooded.append(await _bystanders(node, used))
+        rates.append((await _events(node, busy) - before) / 2 / (perf_counter() - begun))
+        await system.stop(crowd)
+        await node.look(busy)  # what was under way in it is over
+    return Fairness(tuple(alone), tuple(flooded), median(rates))
 
 
 async def _events(node: Conversations, room_id: str) -> int:
     return (await node.look(room_id)).room.event_count
 
 
-async def _bystanders(node: Conversations, names: Sequence[str]) -> list[float]:
-    """Each says something now and then; what they waited, in milliseconds."""
+async def _bystanders(node: Conversations, names: Sequence[str]) -> Waits:
+    """Each says something now and then."""
     waits: list[float] = []
     start = trio.current_time() + 0.1
 
@@ -201,4 +220,4 @@ async def _bystanders(node: Conversations, names: Sequence[str]) -> list[float]:
     async with trio.open_nursery() as nursery:
         for number, name in enumerate(names):
             nursery.start_soon(talk, name, PAUSE * number / len(names))
-    return waits
+    return Waits.of(waits)

@@ -43,6 +43,8 @@ class RoomsConfig:
     """Messages that hooks and agents are shown, at least."""
     admission: int = attrs.field(default=1000, validator=[ge(1), le(100_000)])
     """Messages under way in one room; one more is refused."""
+    rest_after: float = attrs.field(default=600.0, validator=[ge(1), le(1e6)])
+    """Seconds without anything to do after which a room is put away until somebody needs it."""
     inbound_rate: float | None = attrs.field(default=None, validator=optional(gt(0)))
     """Messages a second from one channel, over all rooms; more are refused."""
     turn_timeout: float = attrs.field(default=300.0, validator=[gt(0), le(3600)])
@@ -78,6 +80,7 @@ class RoomsConfig:
             settings=settings,
             admission=self.admission,
             turn_timeout=self.turn_timeout,
+            rest_after=self.rest_after,
             inbound_rate=self.inbound_rate,
             newcomers=self.newcomers,
         )

@@ -12,18 +12,30 @@ the same room are nested: they go before the event that the hook holds up.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Literal, TypeVar, overload
+from uuid import uuid4
 
 import attrs
 
 from actors.machines.room.hooking import Hook
 from actors.machines.room.membership import list_members
-from actors.room.desk import CASCADE_WITHIN, MakeRoom, OpenRoom
+from actors.machines.room.proactive import Item, Strategy, strategy_of
+from actors.room.deferred import (
+    CLEANUP_WITHIN,
+    Deferred,
+    cut,
+    over,
+    say,
+)
+from actors.room.desk import CASCADE_WITHIN, Locate, MakeRoom, OpenRoom
 from actors.room.hook_scope import inside_hook, waited_for_by
 from actors.room.identity import AddIdentityHook, IdentityHook, RemoveIdentityHook
 from actors.room.plan import RoomsPlan
+from actors.room.proactive_messages import DeliverProactively, ListDead
 from actors.room.registry import AddHook, RegisterChannel, RemoveHook, UnregisterChannel
 from actors.room.requests import (
     AddRoomHook,
@@ -67,10 +79,10 @@ from actors.room.verbs import (
     UpdateRoomMetadata,
     UpdateTask,
 )
-from models.rooms.channel import CatchUp, ChannelSpec, DeskMessage, MarkReadBy, Receive, Report
+from models.rooms.channel import CatchUp, ChannelSpec, DeskMessage, MarkReadBy, Report
 from models.rooms.content import Content, Text
 from models.rooms.ephemeral import Publish
-from models.rooms.errors import NotFound, RoomNotFound
+from models.rooms.errors import NotFound, RoomAway, RoomNotFound
 from models.rooms.event import NOTHING, RoomEvent
 from models.rooms.identity import Identity
 from models.rooms.info import ChannelInfo
@@ -127,6 +139,8 @@ class Conversations:
         """`plan`: of the node, if it is not the usual one."""
         self._system = system
         self._plan = plan or RoomsPlan()
+        self._name = uuid4().hex
+        self._numbers = itertools.count(1)
 
     @property
     def desk(self) -> ActorRef[DeskMessage]:
@@ -153,14 +167,14 @@ class Conversations:
         return await self._ask(self._plan.desk, OpenRoom(room_id), 60.0)
 
     async def _in_room(self, room_id: str, request: Request[T], within: float = 60.0) -> T:
-        ref = await self.room(room_id)
-        try:
-            return await ref.ask(request, timeout=within)
-        except RefusedFor as refused:
-            raise refused.error from None
-        except ActorStopped:
-            # It was put away just now, with nothing under way; it is opened again.
-            return await (await self.room(room_id)).ask(request, timeout=within)
+        while True:
+            ref = await self.room(room_id)
+            try:
+                return await ref.ask(request, timeout=within)
+            except RefusedFor as refused:
+                if not isinstance(refused.error, RoomAway):
+                    raise refused.error from None
+                # It is being put away, and took nothing: the desk opens it again.
 
     async def perform(self, room_id: str, operation: RoomOperation[T]) -> T:
         """Do something to a room; `verbs.py` has all there is."""
@@ -350,30 +364,163 @@ class Conversations:
 
     # -- messages -----------------------------------------------------------------------------
 
+    @overload
     async def process_inbound(
-        self, message: InboundMessage, room_id: str | None = None
-    ) -> InboundResult:
+        self,
+        message: InboundMessage,
+        room_id: str | None = None,
+        *,
+        delivery_key: str = "",
+        defer_delivery: Literal[False] = False,
+    ) -> InboundResult: ...
+
+    @overload
+    async def process_inbound(
+        self,
+        message: InboundMessage,
+        room_id: str | None = None,
+        *,
+        delivery_key: str = "",
+        defer_delivery: Literal[True],
+    ) -> Deferred[InboundResult]: ...
+
+    async def process_inbound(
+        self,
+        message: InboundMessage,
+        room_id: str | None = None,
+        *,
+        delivery_key: str = "",
+        defer_delivery: bool = False,
+    ) -> InboundResult | Deferred[InboundResult]:
         """A message from a channel; returns once all that it caused is done.
 
-        Raises ChannelNotRegistered, StoreUnavailable.
+        Cancelling the task that waits cuts the agents' turns that the message has caused.
+
+        Args:
+            delivery_key: by which `cancel_delivery` finds it.
+            defer_delivery: return a handle as soon as it is on record.
+        Raises:
+            ChannelNotRegistered, StoreUnavailable.
         """
-        scope = inside_hook()
-        if scope is not None and room_id is not None:
-            request = Inbound(message, *self._from(room_id))
-            return await self._in_room(room_id, request, CASCADE_WITHIN)
-        return await self._ask(self._plan.desk, Receive(message, room_id), CASCADE_WITHIN)
+        if inside_hook() is not None and room_id is not None:
+            run, depth = self._from(room_id)
+            find: Callable[[], Awaitable[Any]] = partial(self.room, room_id)
+        else:
+            run, depth = "", 0
+            receive = Locate(message, room_id)
+            find = partial(self._ask, self._plan.desk, receive, CASCADE_WITHIN)
+        request = Inbound(message, run, depth, delivery_key, self._ticket())
+        said: InboundResult | Deferred[InboundResult]
+        said = await self._said(find, request, defer_delivery)
+        return said
+
+    @overload
+    async def send_event(
+        self,
+        room_id: str,
+        channel_id: str,
+        content: Content | str,
+        *,
+        delivery_key: str = "",
+        defer_delivery: Literal[False] = False,
+        **parts: Any,
+    ) -> RoomEvent: ...
+
+    @overload
+    async def send_event(
+        self,
+        room_id: str,
+        channel_id: str,
+        content: Content | str,
+        *,
+        delivery_key: str = "",
+        defer_delivery: Literal[True],
+        **parts: Any,
+    ) -> Deferred[RoomEvent]: ...
 
     async def send_event(
-        self, room_id: str, channel_id: str, content: Content | str, **parts: Any
-    ) -> RoomEvent:
+        self,
+        room_id: str,
+        channel_id: str,
+        content: Content | str,
+        *,
+        delivery_key: str = "",
+        defer_delivery: bool = False,
+        **parts: Any,
+    ) -> RoomEvent | Deferred[RoomEvent]:
         """Say something on a channel that is bound; `parts` are those of `SendEvent`.
 
-        Returns once all that it caused is done. Raises ChannelNotFound, RoomClosed, Overloaded.
+        Returns, and is cancelled, like `process_inbound`. With the type `instruction` it directs
+        the agents of `addressed_to`, and nobody else sees it.
+
+        Raises:
+            ChannelNotFound, RoomClosed, Overloaded, BadValue.
         """
         said = Text(content) if isinstance(content, str) else content
         run, depth = self._from(room_id)
-        request = SendEvent(channel_id, said, run=run, depth=depth, **parts)
-        return await self._in_room(room_id, request, CASCADE_WITHIN)
+        request = SendEvent(
+            channel_id,
+            said,
+            run=run,
+            depth=depth,
+            key=delivery_key,
+            ticket=self._ticket(),
+            **parts,
+        )
+        find = partial(self.room, room_id)
+        sent: RoomEvent | Deferred[RoomEvent]
+        sent = await self._said(find, request, defer_delivery)
+        return sent
+
+    def _ticket(self) -> str:
+        return f"{self._name}-{next(self._numbers)}"
+
+    async def _said(
+        self, find: Callable[[], Awaitable[Any]], request: Inbound | SendEvent, defer: bool
+    ) -> Any:
+        """Hand it to its room: `find` gives that, or the result of what is not let in."""
+        room = await find()
+        if isinstance(room, InboundResult):
+            return over(room) if defer else room
+        try:
+            return await say(room, request, defer)
+        except ActorStopped:
+            # It was put away just now, with nothing under way; it is opened again.
+            return await say(await find(), request, defer)
+
+    async def deliver(
+        self,
+        room_id: str,
+        content: Content | str,
+        channel_id: str | None = None,
+        strategy: str | Strategy = "immediate",
+        *,
+        metadata: Mapping[str, Any] = NOTHING,
+    ) -> Item:
+        """Tell the agents of a room something of your own accord, so that they act on it.
+
+        People do not see it, but what the agents answer. It comes in by a transport, as if
+        "system" had said it there. Returns what became of it: delivered, dropped by a hook, or
+        failed; pending where deliveries are queued, and inside a hook of that room.
+
+        Args:
+            channel_id: the transport; None chooses one, as an agent's id does: of voice, if any.
+            strategy: "immediate", "wait_for_idle", "queued", or one with other numbers.
+        Raises:
+            BadValue: there is no such strategy. ChannelNotFound: the room has no transport.
+            RoomNotFound, RoomClosed, Overloaded, StoreUnavailable.
+        """
+        said = Text(content) if isinstance(content, str) else content
+        how = strategy_of(strategy)
+        scope, waited = inside_hook(), waited_for_by(room_id)
+        depth = scope.depth if scope is not None else 0
+        item = Item(self._plan.new_id(), room_id, said, channel_id, how, metadata, depth=depth)
+        request = DeliverProactively(item, wait=waited is None)
+        return await self._ask(self._plan.proactive, request, CASCADE_WITHIN)
+
+    async def list_dead_deliveries(self, limit: int = 50) -> Sequence[Item]:
+        """What was given up of that which `deliver` has queued; the newest last."""
+        return await self._ask(self._plan.proactive, ListDead(limit))
 
     async def post(self, room_id: str, content: Content | str, **parts: Any) -> RoomEvent:
         """The application's own words to the people of a room; `parts` are those of `Post`.
@@ -392,9 +539,15 @@ class Conversations:
         scope, waited = inside_hook(), waited_for_by(room_id)
         return (waited.run if waited is not None else "", scope.depth if scope is not None else 0)
 
-    async def cancel_delivery(self, room_id: str, key: str) -> int:
-        """Cut the agents' turns of messages with that key; how many ran or waited."""
-        return await self._in_room(room_id, Cancel(key))
+    async def cancel_delivery(
+        self, room_id: str, key: str, reason: str = "", *, within: float = CLEANUP_WITHIN
+    ) -> int:
+        """Cut the agents' turns of messages with that key; how many ran or waited.
+
+        Nothing else of them ends: people still get them. Raises TimeoutError if the turns have not
+        ended after `within` seconds.
+        """
+        return await cut(await self.room(room_id), Cancel(key, reason), within)
 
     async def process_delivery_status(self, status: DeliveryStatus) -> None:
         """What a provider reports. Raises RoomNotFound."""

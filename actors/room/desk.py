@@ -6,6 +6,7 @@ one after the other, so that two quick first words do not make two rooms.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -14,9 +15,10 @@ import attrs
 import trio
 
 from actors.machines.room.editing import readable
+from actors.machines.room.instructing import may_show
 from actors.room.plan import RoomsPlan
 from actors.room.registrations import CurrentRegistrations, Registrations, RegistrationsChanged
-from actors.room.requests import Inbound, Look, ReportDelivery, RoomMade
+from actors.room.requests import Inbound, Look, PutAway, ReportDelivery, RoomMade
 from actors.room.routing import room_of
 from actors.room.tree import room_spec
 from actors.room.verbs import AttachChannel
@@ -27,6 +29,7 @@ from models.rooms.errors import (
     ChannelNotFound,
     ChannelNotRegistered,
     NotFound,
+    RoomAway,
     RoomNotFound,
     RoomsError,
 )
@@ -47,7 +50,7 @@ from supervision import (
     handles,
 )
 from supervision.resilience import TokenBucket
-from supervision.supervisor import StartChild
+from supervision.supervisor import StartChild, TerminateChild
 from transports.stores.backend import EVERYTHING, Page
 from transports.stores.requests import (
     CreateRoom,
@@ -60,6 +63,8 @@ from transports.stores.requests import (
     StoreRequest,
     store_fault,
 )
+
+logger = logging.getLogger("troupe.rooms")
 
 OPEN_WITHIN = 60.0
 """Seconds that opening a room may take."""
@@ -82,6 +87,13 @@ class MakeRoom(Request[ActorRef[Any]]):
 
 
 @attrs.frozen
+class Locate(Receive):
+    """The room of a message, found or made as for any other, and answered with its actor: whoever
+    asks hands the message over. Answered with an `InboundResult` if it comes too fast.
+    """
+
+
+@attrs.frozen
 class _Routed:
     """Where a message belongs, or why nowhere."""
 
@@ -98,6 +110,22 @@ class _Settled:
     promise: Promise[Any]
     value: Any = attrs.field(default=None, repr=False)
     error: Exception | None = None
+
+
+@attrs.frozen
+class _Again:
+    """A room was going away when a message came for it."""
+
+    receive: Receive
+    room_id: str
+    promise: Promise[Any]
+
+
+@attrs.frozen
+class _Opened:
+    receive: Receive
+    promise: Promise[Any]
+    ref: ActorRef[Any]
 
 
 @attrs.frozen
@@ -120,9 +148,20 @@ DeskRequests = (
     | OpenRoom
     | MakeRoom
     | RegistrationsChanged
+    | PutAway
     | _Routed
     | _Settled
+    | _Again
+    | _Opened
 )
+
+
+def _again_or_failed(
+    receive: Receive, promise: Promise[Any], error: Exception
+) -> _Again | _Settled:
+    if isinstance(error, RefusedFor) and isinstance(error.error, RoomAway):
+        return _Again(receive, error.error.room_id, promise)
+    return _Settled(promise, error=error)
 
 
 class Desk(Actor[DeskRequests]):
@@ -195,12 +234,47 @@ class Desk(Actor[DeskRequests]):
             bucket = self._buckets[channel_id] = TokenBucket(rate)
         return bucket.try_take(self.now)
 
+    @handles
+    def on_put_away(self, message: PutAway) -> None:
+        """Whoever wants the room meanwhile waits until it is gone, and opens it anew."""
+        if message.room_id not in self._opening:
+            done = self._opening[message.room_id] = trio.Event()
+            self.start_task(self._put_away, message.room_id, done, name="put a room away")
+
+    async def _put_away(self, room_id: str, done: trio.Event) -> None:
+        try:
+            await self._rooms.ask(TerminateChild(room_id), timeout=OPEN_WITHIN)
+        except SupervisionError as error:
+            logger.warning(f"room {room_id} could not be put away: {error}")
+        finally:
+            del self._opening[room_id]
+            done.set()
+
     def _hand_over(self, receive: Receive, promise: Promise[Any], ref: ActorRef[Any]) -> None:
+        if isinstance(receive, Locate):
+            promise.resolve(ref)
+            return
         self.pipe(
             ref.ask(Inbound(receive.message), timeout=CASCADE_WITHIN),
             to=lambda result: _Settled(promise, result),
+            failed=lambda error: _again_or_failed(receive, promise, error),
+        )
+
+    @handles
+    def on_again(self, message: _Again) -> None:
+        """The room was going away, and took nothing."""
+        receive, promise = message.receive, message.promise
+        self.start_task(
+            self._opened,
+            message.room_id,
+            name="open a room",
+            to=lambda ref: _Opened(receive, promise, ref),
             failed=lambda error: _Settled(promise, error=error),
         )
+
+    @handles
+    def on_opened(self, message: _Opened) -> None:
+        self._hand_over(message.receive, message.promise, message.ref)
 
     def _route(self, receive: Receive, info: ChannelInfo, promise: Promise[Any]) -> None:
         """Which room is it? One question at a time for each sender."""
@@ -276,6 +350,8 @@ class Desk(Actor[DeskRequests]):
 
     def _open_now(self, room_id: str) -> ActorRef[Any] | None:
         """The room's actor, if it runs or is just being restarted."""
+        if room_id in self._opening:
+            return None
         return self.system.find(f"{self._plan.rooms}/{room_id}/room")
 
     @handles
@@ -342,7 +418,7 @@ class Desk(Actor[DeskRequests]):
             after = events[-1].index
             for event in events:
                 source = bindings.get(event.source.channel_id)
-                if may_remember(event, own, own.channel_id, source):
+                if may_remember(event, own, own.channel_id, source) and may_show(event):
                     seen.append(readable(event))
         return seen[: request.limit]
 

@@ -15,6 +15,8 @@ from actors.room.registrations import RegistrationsChanged
 from actors.room.requests import (
     AddRoomHook,
     Cancel,
+    CancelOne,
+    DeliverItem,
     Inbound,
     Look,
     Post,
@@ -22,6 +24,8 @@ from actors.room.requests import (
     RemoveRoomHook,
     RoomOperation,
     SendEvent,
+    WhenCommitted,
+    WhenQuiet,
 )
 from actors.room.waiting import Came
 from models.rooms.channel import TurnMessage
@@ -40,8 +44,18 @@ class Late:
 
 
 @attrs.frozen
+class Rest:
+    """Perhaps the room is needed no more for now."""
+
+
+@attrs.frozen
 class TimersDue:
     """The room's timers have something to do."""
+
+
+@attrs.frozen
+class QuietDue:
+    """Somebody who waits for quiet may have waited long enough."""
 
 
 @attrs.frozen
@@ -80,6 +94,10 @@ RoomMessage = (
     | RoomOperation[Any]
     | Look
     | Cancel
+    | CancelOne
+    | WhenCommitted
+    | WhenQuiet
+    | DeliverItem
     | AddRoomHook
     | RemoveRoomHook
     | TurnMessage
@@ -94,5 +112,7 @@ RoomMessage = (
     | Pump
     | Late
     | TimersDue
+    | Rest
+    | QuietDue
     | Reread
 )

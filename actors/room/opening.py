@@ -18,7 +18,7 @@ from actors.room.around import Around
 from actors.room.delivery import CutStreams
 from actors.room.hook_runner import HookRunner
 from actors.room.household import Household
-from actors.room.messages import RoomMessage
+from actors.room.messages import Rest, RoomMessage
 from actors.room.outbox import Outbox, agent_name, delivery_name
 from actors.room.plan import RoomsPlan
 from actors.room.registrations import CurrentRegistrations
@@ -58,6 +58,9 @@ class OpenedRoom(Actor[RoomMessage]):
         """The delivery cursor that the store knows."""
         self._unsure = False
         """A commit may or may not have been made: the store knows."""
+        self._away = False
+        """It takes nothing more, and waits to be stopped."""
+        self._used_at = 0.0
         self._timer: Timer | None = None
         self._late: Timer | None = None
 
@@ -137,6 +140,7 @@ class OpenedRoom(Actor[RoomMessage]):
         self._meet_siblings()
         redrive(self._core, self._turns, events)
         self._flush()
+        self.send_after(plan.rest_after, Rest())
 
     def _meet_siblings(self) -> None:
         """They may have outlived an earlier life of this actor.

@@ -119,6 +119,7 @@ class PassingRoom(OpenedRoom):
             for effect in out:
                 self._outbox.carry_out(effect)
         self._status = core.room.status.value
+        self._used_at = self.now
         if core.moved or core.delivered_index != self._told:
             self._told = core.delivered_index
             moved, core.moved = core.moved, {}

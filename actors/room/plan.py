@@ -32,6 +32,9 @@ class RoomsPlan:
     hooks: HooksConfig = attrs.field(factory=HooksConfig)
     admission: int = 1000
     """Messages that may be under way in one room; one more is refused."""
+    rest_after: float = 600.0
+    """Seconds without anything to do after which a room is put away until somebody needs it; those
+    with timers stay."""
     turn_timeout: float = 300.0
     """Seconds an agent has for one turn."""
     store_timeout: float = 30.0
@@ -51,3 +54,4 @@ class RoomsPlan:
     bus: str = "/bus"
     sources: str = "/sources"
     desk: str = "/desk"
+    proactive: str = "/proactive"

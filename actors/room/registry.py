@@ -18,13 +18,16 @@ from models.rooms.errors import AlreadyThere, RoomsError
 from models.rooms.info import ChannelInfo
 from models.rooms.refusals import RefuseFor
 from models.rooms.traffic import FrameworkEvent
-from supervision import Actor, ChildSpec, Request, SupervisionError, System, handles
+from supervision import Actor, ChildSpec, Refused, Request, SupervisionError, System, handles
 from supervision.supervisor import StartChild, TerminateChild, WhichChildren
 
 
 @attrs.frozen
 class RegisterChannel(Request[None]):
-    """One more channel; a transport is started. Refused with AlreadyThere."""
+    """One more channel; a transport is started.
+
+    Refused with AlreadyThere, and with a RoomsError that says why if it does not start.
+    """
 
     spec: ChannelSpec
 
@@ -50,21 +53,34 @@ class RemoveHook(Request[bool]):
     name: str
 
 
+@attrs.define(eq=False)
+class Kept:
+    """What was registered: it outlives a crash of the registry, or the rooms would lose it all."""
+
+    registrations: Registrations | None = None
+
+
 RegistryMessage = RegisterChannel | UnregisterChannel | AddHook | RemoveHook | CurrentRegistrations
 
 
 class Registry(Actor[RegistryMessage]):
     """Holds what is registered, tells the rooms, and starts the transports."""
 
-    def __init__(self, plan: RoomsPlan, initial: Callable[[System], Registrations]) -> None:
-        """`initial`: makes what the composition root knows of, whenever this starts."""
+    def __init__(
+        self,
+        plan: RoomsPlan,
+        initial: Callable[[System], Registrations],
+        kept: Kept | None = None,
+    ) -> None:
+        """`initial`: makes what the composition root knows of, if nothing is kept yet."""
         super().__init__()
         self._plan = plan
         self._initial = initial
+        self._kept = kept or Kept()
         self._now = Registrations()
 
     async def on_start(self) -> None:
-        registrations = self._initial(self.system)
+        registrations = self._kept.registrations or self._initial(self.system)
         for spec in registrations.channels.values():
             await self._start(spec)
         await self._change(registrations)
@@ -81,7 +97,10 @@ class Registry(Actor[RegistryMessage]):
         info = request.spec.info
         if info.id in self._now.channels:
             raise RefuseFor(AlreadyThere("channel", info.id))
-        await self._start(request.spec)
+        try:
+            await self._start(request.spec)
+        except Refused as refused:
+            raise RefuseFor(RoomsError(str(refused))) from refused
         channels = {**self._now.channels, info.id: request.spec}
         await self._change(attrs.evolve(self._now, channels=channels))
         self._announce("channel_registered", info.id, {"channel_type": info.type.value})
@@ -95,7 +114,10 @@ class Registry(Actor[RegistryMessage]):
         channels = {k: v for k, v in self._now.channels.items() if k != name}
         await self._change(attrs.evolve(self._now, channels=channels))
         if isinstance(spec, TransportSpec):
-            await self.system.ref(self._plan.channels).ask(TerminateChild(name))
+            try:
+                await self.system.ref(self._plan.channels).ask(TerminateChild(name))
+            except Refused:
+                pass  # it had failed for good: there is nothing left to stop
         self._announce("channel_unregistered", name, {"channel_type": spec.info.type.value})
         return spec.info
 
@@ -127,7 +149,7 @@ class Registry(Actor[RegistryMessage]):
 
     async def _change(self, registrations: Registrations) -> None:
         """From now on that is how it is: tell those who keep a snapshot."""
-        self._now = registrations
+        self._now = self._kept.registrations = registrations
         told = RegistrationsChanged(registrations)
         rooms = await self.system.ref(self._plan.rooms).ask(WhichChildren())
         paths = [f"{self._plan.rooms}/{room.id}/room" for room in rooms]

@@ -10,6 +10,7 @@ import attrs
 
 from actors.machines.room.hooking import Hook, HookTrigger
 from actors.machines.room.pipeline import Pipeline
+from actors.machines.room.proactive import Gated, Item, gate
 from actors.machines.room.steps import LOCK, Steps
 from models.rooms.content import Content
 from models.rooms.event import NOTHING, RoomEvent
@@ -32,7 +33,9 @@ class Inbound(Request[InboundResult]):
     depth: int = 0
     """Of the hooks that it comes from: one more for each hook inside a hook."""
     key: str = ""
-    """By which it can be cancelled."""
+    """By which it can be cancelled, with others of the same key."""
+    ticket: str = ""
+    """By which whoever sends it, and nobody else, asks about it: see `WhenCommitted`."""
 
 
 @attrs.frozen
@@ -58,6 +61,8 @@ class SendEvent(Request[RoomEvent]):
     run: str = ""
     """See `Inbound`."""
     depth: int = 0
+    key: str = ""
+    ticket: str = ""
 
 
 @attrs.frozen
@@ -89,9 +94,63 @@ class Look(Request[RoomContext]):
 
 @attrs.frozen
 class Cancel(Request[int]):
-    """Cut the agents' turns of messages with this key; answered with how many ran or waited."""
+    """Cut the agents' turns of messages with this key, and nothing else of them.
+
+    Answered with how many turns ran or waited, once those that ran are over.
+    """
 
     key: str
+    reason: str = ""
+
+
+@attrs.frozen
+class CancelOne(Request[int]):
+    """The same, of the one message with this ticket."""
+
+    ticket: str
+    reason: str = ""
+
+
+@attrs.frozen
+class Committed:
+    """A message is on record, or was turned down."""
+
+    event: RoomEvent | None = None
+    blocked: bool = False
+    reason: str | None = None
+
+
+@attrs.frozen
+class WhenCommitted(Request[Committed | None]):
+    """Answered as soon as the message with this ticket is on record.
+
+    None: it is all over, or it failed; its own answer tells. Ask in the same step as for it.
+    """
+
+    ticket: str
+
+
+@attrs.frozen
+class WhenQuiet(Request[bool]):
+    """Answered once no agent has had a turn for a while, and so nothing was being said.
+
+    False: that took too long.
+    """
+
+    buffer: float
+    """Seconds of quiet, from now on."""
+    timeout: float
+    """Seconds."""
+
+
+@attrs.frozen
+class DeliverItem(Request[InboundResult]):
+    """Tell the agents of this, past all hooks before. Answered like `Inbound`.
+
+    Refused with ChannelNotFound, BadValue, RoomClosed, StoreUnavailable.
+    """
+
+    item: Item
 
 
 @attrs.frozen
@@ -106,6 +165,13 @@ class RemoveRoomHook(Request[bool]):
     """Whether there was one of that name."""
 
     name: str
+
+
+@attrs.frozen
+class PutAway:
+    """The room has nothing to do, and takes nothing more: it may be stopped. To the desk."""
+
+    room_id: str
 
 
 class RoomOperation(Request[T_co]):
@@ -149,3 +215,13 @@ class ReportDelivery(RoomOperation[None]):
     def passage(self, pipeline: Pipeline) -> Steps[None]:
         yield LOCK
         pipeline.core.fire(HookTrigger.ON_DELIVERY_STATUS, self.status)
+
+
+@attrs.frozen
+class GateItem(RoomOperation[Gated]):
+    """Ask the hooks before a proactive delivery. Refused with ChannelNotFound, BadValue."""
+
+    item: Item
+
+    def passage(self, pipeline: Pipeline) -> Steps[Gated]:
+        return gate(pipeline, self.item)

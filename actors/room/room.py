@@ -19,23 +19,25 @@ from actors.machines.room import reacting
 from actors.machines.room.cascade import Cascade
 from actors.machines.room.converting import from_application
 from actors.machines.room.hooking import HookTrigger
+from actors.machines.room.instructing import check_sent
+from actors.machines.room.lifecycle import OPEN
 from actors.machines.room.posting import post
 from actors.machines.room.revising import regenerate
 from actors.machines.room.steps import Lock, Steps, Turned
 from actors.machines.room.turns import Turn
+from actors.room.deferring import DeferringRoom
 from actors.room.delivery import Delivered, Resting
 from actors.room.hook_runner import HookFailed
 from actors.room.household import MemberFailed, MemberGone, MemberStarted
-from actors.room.messages import RoomStatistics, TimersDue
+from actors.room.messages import Rest, RoomStatistics, TimersDue
 from actors.room.outbox import Fired, TurnOver, delivery_name
-from actors.room.passing import PassingRoom
 from actors.room.registrations import RegistrationsChanged
 from actors.room.requests import (
     AddRoomHook,
-    Cancel,
     Inbound,
     Look,
     Post,
+    PutAway,
     Regenerate,
     RemoveRoomHook,
     RoomOperation,
@@ -43,8 +45,10 @@ from actors.room.requests import (
 )
 from models.rooms.channel import TurnText, TurnThinking, TurnTool
 from models.rooms.errors import (
+    BadValue,
     ChannelNotFound,
     Overloaded,
+    RoomAway,
     RoomClosed,
     RoomsError,
 )
@@ -57,8 +61,11 @@ from supervision import Promise, handles
 
 logger = logging.getLogger("troupe.rooms")
 
+AGAIN = 5.0
+"""Seconds until the desk is told again that the room may go."""
 
-class RoomActor(PassingRoom):
+
+class RoomActor(DeferringRoom):
     """One room. Started once its record is in the store."""
 
     def __repr__(self) -> str:
@@ -87,9 +94,12 @@ class RoomActor(PassingRoom):
         message = request.message
         if message.channel_id not in self._core.channels:
             raise RefuseFor(ChannelNotFound("registered channel", message.channel_id))
+        if message.event_type is EventType.INSTRUCTION:
+            raise RefuseFor(BadValue(("only the application instructs agents: use send_event",)))
         if self._full():
             return InboundResult(None, True, "overloaded")
         cascade = self._core.new_cascade(request.key)
+        self._issue(request.ticket, cascade)
         self._draw(cascade, request.run)
         self._wait_for(cascade, Cascade.result)
         self._arrive(
@@ -106,7 +116,12 @@ class RoomActor(PassingRoom):
     def on_send(self, request: SendEvent) -> None:
         if request.channel_id not in self._core.bindings:
             raise RefuseFor(ChannelNotFound("channel in the room", request.channel_id))
-        cascade = self._admitted()
+        try:
+            check_sent(request.event_type, request.addressed_to, self._core.bindings)
+        except RoomsError as error:
+            raise RefuseFor(error) from None
+        cascade = self._admitted(request.key)
+        self._issue(request.ticket, cascade)
         self._draw(cascade, request.run)
         self._core.now = self._plan.wall()
         event = from_application(self._core, request)
@@ -133,10 +148,10 @@ class RoomActor(PassingRoom):
         steps = regenerate(self._pipeline, cascade)
         self._arrive(steps, partial(self._event_over, cascade), cascade=cascade)
 
-    def _admitted(self) -> Cascade:
+    def _admitted(self, key: str = "") -> Cascade:
         if self._full():
             raise RefuseFor(Overloaded(f"room {self._id!r}", self._plan.admission))
-        cascade = self._core.new_cascade()
+        cascade = self._core.new_cascade(key)
         self._wait_for(cascade, _event_of)
         return cascade
 
@@ -147,11 +162,13 @@ class RoomActor(PassingRoom):
 
     @handles
     def on_operation(self, request: RoomOperation[Any]) -> None:
+        self._must_be_here()
         promise = self.defer()
         self._arrive(request.passage(self._pipeline), partial(self._answer, promise))
 
     @handles
     def on_look(self, request: Look) -> None:
+        self._must_be_here()
         promise = self.defer()
         self._arrive(self._look(), partial(self._answer, promise))
 
@@ -159,15 +176,6 @@ class RoomActor(PassingRoom):
         yield Lock()
         yield from self._pipeline.catch_up()
         return self._core.context
-
-    @handles
-    def on_cancel(self, request: Cancel) -> int:
-        wanted = {cascade for cascade in self._callers if cascade.key == request.key}
-        for cascade in wanted:
-            cascade.cancelled = True
-        cut = self._turns.cancel(lambda turn: turn.cascade in wanted)
-        self._flush()
-        return cut
 
     @handles
     def on_add_hook(self, request: AddRoomHook) -> None:
@@ -190,7 +198,12 @@ class RoomActor(PassingRoom):
         self._core.channels = message.registrations.infos
         self._core.hooks = message.registrations.hooks.and_of_room(self._own_hooks)
 
+    def _must_be_here(self) -> None:
+        if self._away:
+            raise RefuseFor(RoomAway(self._id))
+
     def _full(self) -> bool:
+        self._must_be_here()
         if len(self._callers) < self._plan.admission:
             return False
         self._refused += 1
@@ -218,11 +231,13 @@ class RoomActor(PassingRoom):
                 cascade.reason = reason
             case Exception():
                 cascade.failure = fault
+        self._is_committed(cascade)
         if nested:
             self._settle(cascade)  # the hook it comes from must not wait for what it causes
         self._core.let_go(cascade)
 
     def _settle(self, cascade: Cascade) -> None:
+        self._is_over(cascade)
         caller = self._callers.pop(cascade, None)
         if caller is None:
             return
@@ -331,6 +346,7 @@ class RoomActor(PassingRoom):
     # -- timers -------------------------------------------------------------------------------
 
     def _arm_timers(self) -> None:
+        self._after_step()
         timers = self._core.room.timers
         if timers.inactive_after_seconds is None and timers.closed_after_seconds is None:
             return
@@ -348,6 +364,28 @@ class RoomActor(PassingRoom):
             self._arrive(self._look(), lambda _value, _fault: None)
         else:
             self._arm_timers()
+
+    # -- rest ---------------------------------------------------------------------------------
+
+    @handles
+    def on_rest(self, message: Rest) -> None:
+        """Nobody has needed the room for long: it goes, and comes back when somebody does."""
+        if self._away or (self._is_idle() and self.now >= self._used_at + self._plan.rest_after):
+            self._away = True
+            desk = self.system.find(self._plan.desk)
+            if desk is not None:
+                desk.tell(PutAway(self._id))
+            self.send_after(AGAIN, Rest())
+        else:
+            self.send_after(max(1.0, self._used_at + self._plan.rest_after - self.now), Rest())
+
+    def _is_idle(self) -> bool:
+        core, timers = self._core, self._core.room.timers
+        timed = timers.inactive_after_seconds is not None or timers.closed_after_seconds is not None
+        if (timed and core.room.status in OPEN) or len(self._own_hooks):
+            return False  # it wakes by itself, or has what no store keeps
+        under_way = (self._callers, core.sets, core.owed, self._turns.lines, self._arrived)
+        return not any(under_way) and not list(self._line)
 
 
 def _event_of(cascade: Cascade) -> RoomEvent | None:

@@ -12,8 +12,10 @@ from actors.room.bus import BusConfig, bus_spec
 from actors.room.desk import Desk
 from actors.room.identity import IdentityConfig, Resolver, identity_spec
 from actors.room.plan import RoomsPlan
+from actors.room.proactive import proactive_spec
+from actors.room.proactive_messages import ProactiveConfig
 from actors.room.registrations import Registrations
-from actors.room.registry import Registry
+from actors.room.registry import Kept, Registry
 from actors.room.reopening import Reopener
 from actors.room.sources import SourcesConfig, sources_spec
 from actors.room.tree import PATIENT
@@ -38,6 +40,7 @@ def room_services(
     identity: IdentityConfig | None = None,
     bus: BusConfig | None = None,
     sources: SourcesConfig | None = None,
+    proactive: ProactiveConfig | None = None,
 ) -> Sequence[ChildSpec[Any]]:
     """The children, from the store up. They live at the paths that the plan names.
 
@@ -52,7 +55,7 @@ def room_services(
         (plan.rooms, DynamicSupervisor),
         (plan.channels, DynamicSupervisor),
         (plan.desk, partial(Desk, plan)),
-        (plan.registry, partial(Registry, plan, registrations)),
+        (plan.registry, partial(Registry, plan, registrations, Kept())),
         ("/reopener", partial(Reopener, plan)),
     ]
     return [
@@ -61,4 +64,5 @@ def room_services(
         identity_spec(resolver, (), identity, _name(plan.senders)),
         *(ChildSpec(_name(path), start, backoff=PATIENT) for path, start in children),
         sources_spec(plan.desk, sources, _name(plan.sources)),
+        proactive_spec(plan, proactive),
     ]

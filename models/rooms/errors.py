@@ -81,6 +81,16 @@ class Overloaded(RoomsError):
 
 
 @attrs.define(eq=False)
+class RoomAway(RoomsError):
+    """The room is being put away, and took nothing; ask the desk to open it again."""
+
+    room_id: str
+
+    def __str__(self) -> str:
+        return f"room {self.room_id!r} is being put away; open it again"
+
+
+@attrs.define(eq=False)
 class StoreUnavailable(RoomsError):
     """The store could not do it: nothing of it was kept. Try again later."""
 

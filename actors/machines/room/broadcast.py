@@ -8,6 +8,7 @@ import attrs
 
 from actors.machines.room.cascade import Cascade
 from actors.machines.room.core import DeliverySet, RoomCore
+from actors.machines.room.instructing import may_show
 from actors.machines.room.steps import Carry
 from actors.machines.room.turns import Turn, Turns
 from models.rooms.content import Text
@@ -94,7 +95,7 @@ def _gets(
     if binding.channel_id == event.source.channel_id:
         info = core.channels.get(binding.channel_id)
         reads = binding.access in (Access.READ_WRITE, Access.READ_ONLY)
-        return info is not None and info.echoes and reads
+        return info is not None and info.echoes and reads and may_show(event)
     if not receives(event, binding, source):
         return False
     if binding.category is ChannelCategory.TRANSPORT:

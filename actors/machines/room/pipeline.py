@@ -32,6 +32,7 @@ from actors.machines.room.converting import converted
 from actors.machines.room.core import RoomCore
 from actors.machines.room.hooking import HookTrigger, InjectedEvent, Verdict
 from actors.machines.room.identifying import Challenged, IdentitySettings, sender_of
+from actors.machines.room.instructing import same_kind
 from actors.machines.room.lifecycle import OPEN
 from actors.machines.room.steps import (
     LOCK,
@@ -124,7 +125,8 @@ class Pipeline:
     def conclude(self, cascade: Cascade, event: RoomEvent) -> None:
         """What its sender will be told: of a replay, what became of the first."""
         cascade.event = event
-        cascade.reason = event.blocked_by if event.blocked else None
+        # In the words of the hook that blocked it, if it gave any.
+        cascade.reason = (cascade.reason or event.blocked_by) if event.blocked else None
 
     # -- gates ------------------------------------------------------------------------------
 
@@ -239,6 +241,8 @@ class Pipeline:
         judged = event if verdict is None or verdict.blocked else self._scoped(verdict.event, event)
         if verdict is not None and verdict.blocked:
             why = verdict.blocked_by or "hook"
+            if root:
+                cascade.reason = verdict.reason
         elif why is None:
             why = "source_unbound" if source is None else why_not_writable(source)
         try:
@@ -311,7 +315,10 @@ class Pipeline:
         scope = narrowed(
             event.response_visibility, judged.response_visibility, self.core.bindings.values()
         )
-        return attrs.evolve(judged, id=event.id, room_id=event.room_id, response_visibility=scope)
+        kind = same_kind(event.type, judged.type)
+        return attrs.evolve(
+            judged, id=event.id, room_id=event.room_id, type=kind, response_visibility=scope
+        )
 
     def _stored(
         self,
@@ -327,7 +334,8 @@ class Pipeline:
     ) -> Steps[RoomEvent]:
         """Steps 8 to 11 and 13."""
         core = self.core
-        kept = core.keeps(event) or why is not None
+        instruction = event.type is EventType.INSTRUCTION
+        kept = core.keeps(event) or (why is not None and not instruction)
         first = core.next_index
         event = attrs.evolve(
             event,
@@ -352,7 +360,10 @@ class Pipeline:
             )
             yield from self.commit(change)
         if why:
-            core.announce("event_blocked", {"reason": why, "blocked_by": why}, event_id=event.id)
+            reason = verdict.reason if verdict is not None else None
+            core.announce(
+                "event_blocked", {"reason": reason or why, "blocked_by": why}, event_id=event.id
+            )
         else:
             broadcast(core, self.turns, event, cascade, before, root, updated, turn)
         for one, told in zip(injected, extra, strict=True):
@@ -391,6 +402,9 @@ class Pipeline:
         None if the room takes nothing more.
         """
         core = self.core
+        if answer.type is EventType.INSTRUCTION:
+            logger.warning(f"room {core.room.id}: {turn.channel_id} would instruct agents; dropped")
+            return None
         draft = self.turns.draft(turn)
         event = attrs.evolve(
             draft,

@@ -19,9 +19,10 @@ from actors.machines.room.broadcast import deliver_injected
 from actors.machines.room.cascade import Cascade
 from actors.machines.room.core import RoomCore
 from actors.machines.room.hooking import HookTrigger, Verdict
+from actors.machines.room.instructing import PROACTIVE
 from actors.machines.room.pipeline import Pipeline
-from actors.machines.room.states import refuse_if_closed
-from actors.machines.room.steps import LOCK, RunHooks, Steps, Turned
+from actors.machines.room.states import entered, refuse_if_closed
+from actors.machines.room.steps import RunHooks, Steps, Turned
 from models.rooms.content import Content, Text
 from models.rooms.errors import BadValue, ChannelNotFound, RoomsError
 from models.rooms.event import NOTHING, EventSource, RoomEvent
@@ -29,8 +30,6 @@ from models.rooms.kinds import ChannelCategory, ChannelType, EventStatus, EventT
 from models.rooms.room import ChannelBinding
 
 SENDER = "system"
-MARK = "_proactive"
-"""The key of metadata by which such an event is known: nobody is shown it, not even as an echo."""
 
 # -- how -------------------------------------------------------------------------------------------
 
@@ -93,6 +92,8 @@ class ItemStatus(enum.StrEnum):
     PENDING = "pending"
     IN_PROGRESS = "in_progress"
     DELIVERED = "delivered"
+    DROPPED = "dropped"
+    """By a hook: that is no failure."""
     FAILED = "failed"
     DEAD_LETTER = "dead_letter"
 
@@ -108,9 +109,8 @@ class Item:
     """The transport; None chooses one."""
     strategy: Strategy = Immediate()
     metadata: Mapping[str, Any] = NOTHING
-    run: str = ""
-    """Of the hook it comes from; see `requests.Inbound`."""
     depth: int = 0
+    """Of the hooks it comes from."""
     retry_count: int = 0
     max_retries: int = attrs.field(default=3, validator=ge(0))
     status: ItemStatus = ItemStatus.PENDING
@@ -184,78 +184,54 @@ def target(bindings: Sequence[ChannelBinding], channel_id: str | None) -> Channe
 # -- the way in ------------------------------------------------------------------------------------
 
 
-def deliver(pipeline: Pipeline, item: Item, cascade: Cascade) -> Steps[None]:
-    """Past the hooks before, into the timeline, and to the hooks after.
+@attrs.frozen
+class Gated:
+    """What the hooks before have left of an item."""
 
-    The hooks before it are asked while the room goes on. That they cannot be asked stops nothing.
+    content: Content = attrs.field(repr=False)
+    dropped: bool = False
+    reason: str | None = None
+    """Why, if they have dropped it."""
+
+
+def gate(pipeline: Pipeline, item: Item) -> Steps[Gated]:
+    """Ask the hooks before. The room goes on meanwhile; that they cannot be asked stops nothing.
 
     Raises:
-        ChannelNotFound, BadValue: see `target`. RoomClosed: the room takes nothing more.
-        Turned: it is refused for another reason, and not on record.
+        ChannelNotFound, BadValue: see `target`.
     """
     core = pipeline.core
-    fault: Exception
-    event = _event(core, target(tuple(core.bindings.values()), item.channel_id), item)
-    try:
-        content = yield from _gated(pipeline, event, cascade)
-        yield LOCK
-        yield from pipeline.catch_up()
-        refuse_if_closed(core, EventType.MESSAGE)
-        source = target(tuple(core.bindings.values()), item.channel_id)
-        event = attrs.evolve(_event(core, source, item), id=event.id, content=content)
-        stored = yield from pipeline.passage(event, source, cascade, root=True)
-        pipeline.conclude(cascade, stored)
-        _tell(core, event, cascade, cascade.reason)
-    except (Turned, RoomsError) as error:
-        fault = error
-        _tell(core, event, cascade, str(error))
-        raise fault from None
-
-
-def _event(core: RoomCore, source: ChannelBinding, item: Item) -> RoomEvent:
-    return RoomEvent(
-        id=core.new_id(),
-        room_id=core.room.id,
-        source=EventSource(source.channel_id, source.channel_type, participant_id=SENDER),
-        content=item.content,
-        created_at=core.now,
-        visibility="intelligence",
-        # Tried again, it is the same message.
-        idempotency_key=f"proactive:{item.id}",
-        chain_depth=item.depth,
-        metadata={**item.metadata, MARK: True},
-    )
-
-
-def _gated(pipeline: Pipeline, event: RoomEvent, cascade: Cascade) -> Steps[Content]:
-    """What the hooks before leave of it."""
-    core = pipeline.core
+    source = target(tuple(core.bindings.values()), item.channel_id)
     if not core.hooks.has(HookTrigger.BEFORE_DELIVER):
-        return event.content
-    shown = attrs.evolve(event, visibility="internal", index=core.next_index)
+        return Gated(item.content)
+    shown = attrs.evolve(_event(core, source, item), visibility="internal")
     try:
         verdict: Verdict = yield RunHooks(HookTrigger.BEFORE_DELIVER, shown)
     except RoomsError as error:
         core.announce("hook_error", {"trigger": "before_deliver", "error": type(error).__name__})
-        return event.content
+        return Gated(item.content)
+    for failed in verdict.errors:
+        data = {"hook": failed.hook, "trigger": str(failed.trigger)}
+        core.announce("hook_error", data, channel_id=source.channel_id)
     if verdict.injected or verdict.tasks or verdict.observations:
-        yield from _added(pipeline, verdict, cascade)
+        yield from _added(pipeline, verdict)
     if verdict.blocked:
-        raise Turned(verdict.reason or verdict.blocked_by or "hook")
-    content: Content = verdict.event.content
-    return content
+        why = {"reason": verdict.reason, "blocked_by": verdict.blocked_by}
+        core.announce("delivery_dropped", why, channel_id=source.channel_id)
+        return Gated(item.content, True, verdict.reason or verdict.blocked_by)
+    return Gated(verdict.event.content)
 
 
-def _added(pipeline: Pipeline, verdict: Verdict, cascade: Cascade) -> Steps[None]:
+def _added(pipeline: Pipeline, verdict: Verdict) -> Steps[None]:
     """What the hooks want kept beside it, on its own."""
-    core = pipeline.core
-    yield LOCK
-    yield from pipeline.catch_up()
+    core = yield from entered(pipeline)
+    cascade = core.new_cascade()
+    first = core.next_index
     events = [
         attrs.evolve(
             one.event,
             room_id=core.room.id,
-            index=core.next_index + number,
+            index=first + number,
             status=EventStatus.DELIVERED,
             blocked_by=None,
         )
@@ -273,9 +249,55 @@ def _added(pipeline: Pipeline, verdict: Verdict, cascade: Cascade) -> Steps[None
     pipeline.tasks_created(tuple(verdict.tasks))
 
 
-def _tell(core: RoomCore, event: RoomEvent, cascade: Cascade, error: str | None) -> None:
+def deliver(pipeline: Pipeline, item: Item, cascade: Cascade) -> Steps[None]:
+    """Into the timeline, and to the agents; then the hooks after are told.
+
+    Raises:
+        ChannelNotFound, BadValue: see `target`. RoomClosed: the room takes nothing more.
+        Turned: it is refused for another reason, and not on record.
+    """
+    try:
+        core = yield from entered(pipeline)
+        refuse_if_closed(core, EventType.MESSAGE)
+        source = target(tuple(core.bindings.values()), item.channel_id)
+        event = _event(core, source, item)
+        # A hook after deliveries that delivers goes no further than agents that answer each other.
+        deep = item.depth >= core.settings.max_chain_depth
+        why = "event_chain_depth_limit" if deep else None
+        pipeline.conclude(
+            cascade, (yield from pipeline.passage(event, source, cascade, root=True, why=why))
+        )
+    except (Turned, RoomsError) as fault:
+        tell_after(pipeline.core, item, str(fault))
+        raise
+    tell_after(core, item, cascade.reason)
+
+
+def tell_after(core: RoomCore, item: Item, error: str | None) -> None:
     """The hooks after: it was delivered, or failed with an error."""
+    if not core.hooks.has(HookTrigger.AFTER_DELIVER):
+        return
+    try:
+        source = target(tuple(core.bindings.values()), item.channel_id)
+        event = _event(core, source, item)
+    except RoomsError:
+        event = attrs.evolve(core.record(EventType.MESSAGE, "", ""), content=item.content)
     status = EventStatus.DELIVERED if error is None else EventStatus.FAILED
-    metadata = dict(event.metadata) if error is None else {**event.metadata, "error": error}
-    told = attrs.evolve(event, visibility="internal", status=status, metadata=metadata)
-    core.fire(HookTrigger.AFTER_DELIVER, told, cascade)
+    told = dict(item.metadata) if error is None else {**item.metadata, "error": error}
+    event = attrs.evolve(event, visibility="internal", status=status, metadata=told)
+    core.fire(HookTrigger.AFTER_DELIVER, event)
+
+
+def _event(core: RoomCore, source: ChannelBinding, item: Item) -> RoomEvent:
+    return RoomEvent(
+        id=core.new_id(),
+        room_id=core.room.id,
+        source=EventSource(source.channel_id, source.channel_type, participant_id=SENDER),
+        content=item.content,
+        created_at=core.now,
+        visibility="intelligence",
+        # Tried again, it is the same message.
+        idempotency_key=f"proactive:{item.id}",
+        chain_depth=item.depth,
+        metadata={**item.metadata, PROACTIVE: True},
+    )

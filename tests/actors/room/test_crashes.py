@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,14 +11,18 @@ import trio
 from actors.machines.room.hooking import Hook, HookExecution, HookResult, HookTrigger
 from actors.room.delivery import CutStreams
 from actors.room.hook_runner import RunAsync, RunSync
+from actors.room.registrations import CurrentRegistrations
 from actors.room.requests import Look
 from actors.room.scripted_agent import AgentCrash, Turn
 from actors.room.testing import RoomRig
-from models.rooms.channel import BindingChanged
+from models.rooms.channel import BindingChanged, Receive, TransportSpec
 from models.rooms.content import Text, text_of
+from models.rooms.errors import RoomsError
+from models.rooms.event import RoomEvent
+from models.rooms.info import ChannelInfo
 from models.rooms.kinds import ChannelType, EventType
 from models.rooms.traffic import InboundMessage, InboundResult
-from supervision import ActorCrashed
+from supervision import Actor, ActorCrashed, handles
 from supervision.faults import Fault, FaultKind, InjectedFault
 from supervision.testing import SystemUnderTest, simulate
 from transports.channels.scripted import ScriptedChannel
@@ -197,6 +200,68 @@ async def test_b22_a_hook_runner_that_crashes_holds_nobody_up(
     await settled(rig)
 
 
+# -- what rooms share ------------------------------------------------------------------------------
+
+
+class Stillborn(Actor[BindingChanged]):
+    def on_start(self) -> None:
+        raise OSError("no such modem")
+
+    @handles
+    def on_binding(self, message: BindingChanged) -> None:
+        """It never comes to this."""
+
+
+async def test_b22_a_channel_that_does_not_start_is_told_to_who_registers_it(
+    system: SystemUnderTest,
+) -> None:
+    rig = await RoomRig.start(system)
+    system.expect_crash("/channels/*", OSError)
+    with pytest.raises(RoomsError, match="could not be started"):
+        await rig.rooms.register_channel(TransportSpec(ChannelInfo("modem", WS), Stillborn))
+    await rig.channel("modem", WS)
+    await rig.room("r", "modem")
+
+
+async def test_b22_a_registry_that_crashes_still_knows_what_was_registered(
+    system: SystemUnderTest,
+) -> None:
+    rig = await RoomRig.start(system)
+    await rig.channel("web", WS)
+    ws = await rig.channel("ws", WS)
+    before: list[str] = []
+
+    def note(event: RoomEvent, context: object) -> HookResult:
+        before.append(text_of(event.content))
+        return HookResult.allow()
+
+    await rig.rooms.add_hook(Hook(HookTrigger.BEFORE_BROADCAST, note))
+    await rig.room("r", "web", "ws")
+    system.expect_crash("/registry", InjectedFault)
+    system.inject("/registry", Fault(FaultKind.CRASH, CurrentRegistrations, times=1))
+    with pytest.raises(ActorCrashed):
+        await system.ref("/registry").ask(CurrentRegistrations())
+    await trio.sleep(1.0)
+    await rig.rooms.process_inbound(said("web", "hi"), "r")
+    assert (before, once_each(ws)) == (["hi"], ["hi"])
+    await rig.channel("late", WS)
+    await rig.rooms.attach_channel("r", "late")
+
+
+async def test_b22_a_desk_that_crashes_takes_the_next_message(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+    await rig.channel("web", WS)
+    ws = await rig.channel("ws", WS)
+    await rig.room("r", "web", "ws")
+    system.expect_crash("/desk", InjectedFault)
+    system.inject("/desk", Fault(FaultKind.CRASH, Receive, times=1))
+    with pytest.raises(ActorCrashed):
+        await rig.rooms.process_inbound(said("web", "lost"), "r")
+    await trio.sleep(1.0)
+    await rig.rooms.process_inbound(said("web", "hi"), "r")
+    assert once_each(ws) == await said_in(rig) == ["hi"]
+
+
 # -- the room --------------------------------------------------------------------------------------
 
 
@@ -228,9 +293,6 @@ async def test_b22_a_room_that_crashes_brings_what_was_committed_once(
     record = await said_in(rig)
     assert Counter(record) == Counter({"0": 1, "1": 1, "2": 1, "hello": 3})
     assert sorted(once_each(ws)) == sorted(once_each(sms)) == sorted(record)
-
-
-CRASHES: dict[str, Callable[[SystemUnderTest, RoomRig], Any]] = {}
 
 
 async def _crash_at_random(system: SystemUnderTest, seed: int) -> None:

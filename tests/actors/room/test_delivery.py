@@ -19,13 +19,13 @@ from actors.room.delivery import (
     Ledger,
     Resting,
 )
-from actors.room.testing import BEGAN, RoomRig
+from actors.room.testing import BEGAN
 from models.rooms.channel import Deliver, StreamClosed, StreamOpened, StreamText
 from models.rooms.content import Text, text_of
 from models.rooms.event import EventSource, RoomEvent
 from models.rooms.kinds import ChannelType, EventStatus
 from models.rooms.room import ChannelBinding, RateLimit, RetryPolicy
-from models.rooms.traffic import SENT, InboundMessage, ProviderResult
+from models.rooms.traffic import SENT, ProviderResult
 from supervision import ActorRef
 from supervision.faults import Fault, FaultKind, InjectedFault
 from supervision.testing import Probe, SystemUnderTest
@@ -161,25 +161,6 @@ async def test_a_rate_that_would_take_more_than_a_minute_gives_the_event_up(
     assert codes == ["", "rate_limited", "rate_limited"]
     assert system.now < 1.0
     assert len(sms.calls) == 1
-
-
-async def test_a_breaker_is_of_one_binding(system: SystemUnderTest) -> None:
-    rig = await RoomRig.start(system)
-    await rig.channel("web", ChannelType.WEBSOCKET)
-    sms = await rig.channel("sms")
-    await rig.room("r1", "web", "sms")
-    await rig.room("r2", "web", "sms")
-    sms.fail(5)
-    for _ in range(6):
-        hi = InboundMessage("web", "user", Text("hi"))
-        result = await rig.rooms.process_inbound(hi, "r1")
-    error = result.delivery_results["sms"].error
-    assert error is not None
-    assert error.message == "circuit_breaker_open"
-    result = await rig.rooms.process_inbound(InboundMessage("web", "user", Text("hi")), "r2")
-    assert result.delivery_results["sms"].error is None
-    assert system.state("/rooms/r1/to.sms").statistics["breaker"]["state"] != "closed"
-    assert system.state("/rooms/r2/to.sms").statistics["breaker"]["state"] == "closed"
 
 
 # -- a channel that is away ------------------------------------------------------------------------
@@ -381,30 +362,3 @@ async def test_it_stays_while_a_stream_is_open_or_its_breaker_remembers(
     bench.ref.tell(carry(2))
     await trio.sleep(5 * IDLE)
     assert bench.room.received == [bench.told[0]]
-
-
-async def test_a_rested_delivery_is_begun_anew_with_the_next_event(system: SystemUnderTest) -> None:
-    rig = await RoomRig.start(system)
-    await rig.channel("web", ChannelType.WEBSOCKET)
-    sms = await rig.channel("sms")
-    await rig.room("r", "web", "sms")
-    for _ in range(3):
-        result = await rig.rooms.process_inbound(InboundMessage("web", "user", Text("hi")), "r")
-        assert result.delivery_results["sms"].error is None
-        await trio.sleep(5 * IDLE)
-        assert system.find("/rooms/r/to.sms") is None
-    assert len(sms.texts) == 3
-
-
-async def test_a_channel_that_comes_back_to_a_room_is_delivered_to(system: SystemUnderTest) -> None:
-    rig = await RoomRig.start(system)
-    await rig.channel("web", ChannelType.WEBSOCKET)
-    sms = await rig.channel("sms")
-    await rig.agent("ai", ["hello"])
-    await rig.room("r", "web", "sms", "ai")
-    for _ in range(3):
-        await rig.rooms.process_inbound(InboundMessage("web", "user", Text("hi")), "r")
-        for name in ("sms", "ai"):
-            await rig.rooms.detach_channel("r", name)
-            await rig.rooms.attach_channel("r", name)
-    assert sms.texts == ["hi", "hello"] * 3

@@ -149,6 +149,8 @@ class Crowd:
 
 
 async def used_at_once(system: SystemUnderTest, people: Sequence[Any]) -> None:
+    # A detached agent is stopped; that its turn is cancelled may reach it too late.
+    system.expect_dead_letters("/rooms/r/agent.*")
     rig = await RoomRig.start(system)
     transports = {
         name: await rig.channel(name, ChannelType.WEBSOCKET, delay=DELAYS[name])
@@ -207,7 +209,7 @@ def compare(crowd: Crowd, account: Account, events: Sequence[RoomEvent]) -> None
                 assert own or account.model.admits(read.visibility, name)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(PEOPLE, st.integers(0, 2**16))
 def test_what_was_brought_is_what_the_timeline_says(people: list[Any], seed: int) -> None:
     simulate(lambda system: used_at_once(system, people), seed)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import attrs
+import trio
 from starlette.routing import BaseRoute
 
 from actors.channels import find_websocket, inbound_webhooks, kept
@@ -18,7 +20,9 @@ from actors.room.registrations import Registrations
 from actors.room.scripted_agent import Plan, ScriptedAgent
 from actors.room.services import nothing, room_services
 from models.rooms.capabilities import CAPABILITIES
-from models.rooms.kinds import ChannelType
+from models.rooms.content import text_of
+from models.rooms.event import RoomEvent
+from models.rooms.kinds import ChannelType, EventType
 from models.rooms.room import ChannelBinding
 from supervision import Actor, ChildSpec, System
 from supervision.secret import Secret
@@ -27,6 +31,7 @@ from transports.channels.scripted import ScriptedChannel
 from transports.channels.webhook_in import webhook_routes
 from transports.channels.websocket import room_wires
 from transports.channels.websocket.client import RoomClient, RoomClientConfig, open_room_client
+from transports.channels.websocket.news import News
 from transports.channels.websocket.wires import websocket_spec
 from transports.connection import Connection
 from transports.server.config import ServerConfig
@@ -67,6 +72,54 @@ def house(
     return [*services, ChildSpec("server", partial(_Door, config), shutdown=5.0)]
 
 
+async def until(found: Callable[[], object], within: float = 5.0) -> None:
+    """Wait until a function, plain or async, says so: stores and providers tell nobody."""
+    with trio.move_on_after(within):
+        while True:
+            answer = found()
+            if await answer if inspect.isawaitable(answer) else answer:
+                return
+            await trio.sleep(0.01)
+    raise AssertionError(f"not so within {within} s")
+
+
+@attrs.define(eq=False)
+class Person:
+    """Somebody on a room WebSocket, and all they have heard."""
+
+    client: RoomClient
+    news: list[News] = attrs.field(factory=list)
+    _heard: trio.Event = attrs.field(factory=trio.Event)
+
+    @property
+    def events(self) -> list[RoomEvent]:
+        return [news for news in self.news if isinstance(news, RoomEvent)]
+
+    @property
+    def texts(self) -> list[str]:
+        """Of the messages, in the order they came."""
+        return [text_of(e.content) for e in self.events if e.type is EventType.MESSAGE]
+
+    async def wait(self, found: Callable[[Person], bool], within: float = 5.0) -> None:
+        """Until that is so."""
+        with trio.move_on_after(within):
+            while not found(self):
+                self._heard = trio.Event()
+                await self._heard.wait()
+            return
+        raise AssertionError(f"not heard within {within} s; heard {self.news}")
+
+    async def hears(self, text: str) -> RoomEvent:
+        """The message with these words, once it has come."""
+        await self.wait(lambda me: text in me.texts)
+        return next(e for e in self.events if text_of(e.content) == text)
+
+    async def _listen(self) -> None:
+        async for news in self.client:
+            self.news.append(news)
+            self._heard.set()
+
+
 @attrs.frozen(eq=False)
 class LiveRooms:
     """Rooms that run in the test's own process."""
@@ -83,14 +136,22 @@ class LiveRooms:
 
     @asynccontextmanager
     async def person(
-        self, name: str, channel: str = "websocket", **options: Any
-    ) -> AsyncIterator[RoomClient]:
-        """Somebody on a room WebSocket."""
+        self, name: str, *rooms: str, channel: str = "websocket", **options: Any
+    ) -> AsyncIterator[Person]:
+        """Somebody on a room WebSocket, who hears all of these rooms."""
         config = RoomClientConfig(answer_timeout=10.0)
-        async with open_room_client(
-            self.wire, participant_id=name, channel=channel, config=config, **options
-        ) as client:
-            yield client
+        async with (
+            open_room_client(
+                self.wire, participant_id=name, channel=channel, config=config, **options
+            ) as client,
+            trio.open_nursery() as nursery,
+        ):
+            person = Person(client)
+            nursery.start_soon(person._listen)
+            for room_id in rooms:
+                await client.subscribe(room_id)
+            yield person
+            nursery.cancel_scope.cancel()
 
     async def websocket(self, channel_id: str) -> None:
         """One more WebSocket channel; the configuration has to name it."""
@@ -111,6 +172,11 @@ class LiveRooms:
         agent = ScriptedAgent(channel_id, plans)
         await self.rooms.register_channel(agent.spec)
         return agent
+
+    async def delivered(self, room_id: str) -> bool:
+        """Whether all of a room has been brought to everybody, as far as the store knows."""
+        (room,) = [each for each in await self.rooms.find_rooms() if each.id == room_id]
+        return room.delivered_index == room.latest_index
 
     async def room(self, room_id: str, *channels: str, **parts: Any) -> Sequence[ChannelBinding]:
         """A room with these channels; `parts` are those of `create_room`."""

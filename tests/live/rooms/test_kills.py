@@ -34,7 +34,8 @@ from tests.live.rooms.world import (
     road,
 )
 from transports.channels.websocket.client import RoomClient, RoomClientConfig, open_room_client
-from transports.stores.config import StoreConfig
+from transports.stores.config import StoreConfig, make_backend
+from transports.stores.sql import SqlBackend
 
 STEPS = (
     "hook.before",  # it is in the room, and nowhere else
@@ -75,6 +76,26 @@ async def test_killed_again_while_it_goes_on_where_it_stopped(
     step: str, sqlite: StoreConfig, tmp_path: Path
 ) -> None:
     await survive(["commit.after:3", f"@{step}:1", f"@{step}:1"], sqlite, tmp_path)
+
+
+async def test_acknowledged_means_on_disk_by_the_settings_of_the_store(
+    store: StoreConfig, tmp_path: Path
+) -> None:
+    """A kill cannot show it: what a dead process has written, the system still has in memory."""
+    backend = make_backend(store)()
+    assert isinstance(backend, SqlBackend)
+    backend.open()
+    try:
+        read = backend._database.read
+        if store.engine == "sqlite":
+            assert read("PRAGMA synchronous") == [(2,)]  # FULL
+            assert read("PRAGMA journal_mode") == [("wal",)]
+            assert read("PRAGMA fullfsync") == [(1,)]
+        else:
+            assert list(read("SHOW synchronous_commit")) == [("on",)]
+            assert list(read("SHOW fsync")) == [("on",)]
+    finally:
+        backend.close()
 
 
 # -- one run ---------------------------------------------------------------------------------------
