@@ -13,6 +13,7 @@ from actors.machines.room.cascade import Cascade
 from actors.machines.room.proactive import deliver
 from actors.machines.room.quiet import Quiet
 from actors.room.messages import QuietDue
+from actors.room.opening import KeptHooks
 from actors.room.passing import PassingRoom
 from actors.room.plan import RoomsPlan
 from actors.room.requests import (
@@ -40,8 +41,8 @@ class _Cutting:
 class DeferringRoom(PassingRoom):
     """The third layer: messages by ticket, and the quiet between them."""
 
-    def __init__(self, room_id: str, plan: RoomsPlan) -> None:
-        super().__init__(room_id, plan)
+    def __init__(self, room_id: str, plan: RoomsPlan, kept: KeptHooks | None = None) -> None:
+        super().__init__(room_id, plan, kept)
         self._tickets: dict[str, Cascade] = {}
         """Of messages whose cascade is not over: admission bounds them."""
         self._ticket_of: dict[Cascade, str] = {}

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import attrs
+
 from actors.machines.room.broadcast import redrive
 from actors.machines.room.cascade import Cascade
 from actors.machines.room.core import RoomCore
@@ -37,18 +39,25 @@ WITH_BLOCKED = EventFilter(include_blocked=True)
 HOOKS = "hooks"
 
 
+@attrs.define(eq=False)
+class KeptHooks:
+    """A room's own hooks outlive a crash of its actor: nobody would notice that one is missing."""
+
+    table: HookTable = attrs.field(factory=HookTable)
+
+
 class OpenedRoom(Actor[RoomMessage]):
     """The first layer: what the room knows, and how it came to know it."""
 
     # Admission counts cascades, below; this only has to hold what those lead to.
     mailbox = Mailbox(100_000, Overflow.REFUSE)
 
-    def __init__(self, room_id: str, plan: RoomsPlan) -> None:
+    def __init__(self, room_id: str, plan: RoomsPlan, kept: KeptHooks | None = None) -> None:
         super().__init__()
         self._id = room_id
         self._plan = plan
         self._status = "opening"
-        self._own_hooks = HookTable()
+        self._kept = kept or KeptHooks()
         self._line = Line()
         self._arrived: deque[Passage] = deque()
         self._callers: dict[Cascade, tuple[Promise[Any], Callable[[Cascade], Any]]] = {}
@@ -63,6 +72,14 @@ class OpenedRoom(Actor[RoomMessage]):
         self._used_at = 0.0
         self._timer: Timer | None = None
         self._late: Timer | None = None
+
+    @property
+    def _own_hooks(self) -> HookTable:
+        return self._kept.table
+
+    @_own_hooks.setter
+    def _own_hooks(self, table: HookTable) -> None:
+        self._kept.table = table
 
     # -- what the layers above add ----------------------------------------------------------
 
@@ -116,7 +133,7 @@ class OpenedRoom(Actor[RoomMessage]):
             record,
             channels=registrations.infos,
             settings=plan.settings,
-            hooks=registrations.hooks,
+            hooks=registrations.hooks.and_of_room(self._own_hooks),
             new_id=plan.new_id,
             now=plan.wall(),
         )

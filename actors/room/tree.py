@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from actors.room.opening import KeptHooks
 from actors.room.plan import RoomsPlan
 from actors.room.room import RoomActor
 from supervision import ChildSpec, Restart, Strategy, Supervisor
@@ -20,7 +21,7 @@ PATIENT = Backoff(base=0.1, factor=2.0, maximum=5.0, quiet=30.0)
 
 def room_spec(room_id: str, plan: RoomsPlan) -> ChildSpec[SupervisorMessage]:
     """The room of that id, whose record is in the store."""
-    room = ChildSpec("room", partial(RoomActor, room_id, plan), backoff=PATIENT)
+    room = ChildSpec("room", partial(RoomActor, room_id, plan, KeptHooks()), backoff=PATIENT)
     return ChildSpec(
         room_id,
         partial(Supervisor, [room], Strategy.ONE_FOR_ONE),

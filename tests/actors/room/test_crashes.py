@@ -295,6 +295,20 @@ async def test_b22_a_room_that_crashes_brings_what_was_committed_once(
     assert sorted(once_each(ws)) == sorted(once_each(sms)) == sorted(record)
 
 
+async def test_b22_a_room_that_crashes_keeps_its_own_hooks(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+    await rig.channel("web", WS)
+    ws = await rig.channel("ws", WS)
+    await rig.room("r", "web", "ws")
+    guard = Hook(HookTrigger.BEFORE_BROADCAST, lambda e, c: HookResult.block("no"), name="guard")
+    await rig.rooms.add_room_hook("r", guard)
+    await crash_room(system)
+    await trio.sleep(1.0)
+    result = await rig.rooms.process_inbound(said("web", "hi"), "r")
+    assert (result.blocked, list(ws.texts)) == (True, [])
+    assert await rig.rooms.remove_room_hook("r", "guard")
+
+
 async def _crash_at_random(system: SystemUnderTest, seed: int) -> None:
     """Messages come in while the room, its deliveries and its agent crash at odd moments."""
     rig = await RoomRig.start(system)
