@@ -79,9 +79,9 @@ class DeferringRoom(PassingRoom):
     def _is_committed(self, cascade: Cascade) -> None:
         promise = self._uncommitted.pop(cascade, None)
         if promise is not None:
-            turned_down = cascade.event is None and cascade.reason is None
-            told = Committed(cascade.event, cascade.reason is not None, cascade.reason)
-            promise.resolve(None if turned_down else told)
+            event, reason = cascade.event, cascade.reason
+            told = None if event is None else Committed(event, reason is not None, reason)
+            promise.resolve(told)
 
     def _is_over(self, cascade: Cascade) -> None:
         """All that it caused is done: nobody can ask any more."""

@@ -16,6 +16,7 @@ import trio
 
 from actors.machines.room.editing import readable
 from actors.machines.room.instructing import may_show
+from actors.machines.room.pipeline import NEWCOMERS
 from actors.room.plan import RoomsPlan
 from actors.room.registrations import CurrentRegistrations, Registrations, RegistrationsChanged
 from actors.room.requests import Inbound, Look, PutAway, ReportDelivery, RoomMade
@@ -475,12 +476,12 @@ class Desk(Actor[DeskRequests]):
             check_id("a room id", room.id)
         except ValueError as error:
             raise BadValue((str(error),)) from None
+        if newcomers and self._plan.newcomers:
+            # On record with the room itself, which lets them in before its first message.
+            room = attrs.evolve(room, metadata={NEWCOMERS: list(self._plan.newcomers)})
         await self._ask_store(CreateRoom(room))
         ref = await self._opened(room.id)
         await ref.ask(RoomMade(by))
-        if newcomers:
-            for name in self._plan.newcomers:
-                await ref.ask(AttachChannel(name))
         return ref
 
     async def _ask_store(self, request: StoreRequest[Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from actors.machines.room.core import RoomCore
 from actors.machines.room.hooking import Hook, HookTrigger
 from actors.machines.room.pipeline import Pipeline
 from actors.machines.room.proactive import Gated, Item, gate
@@ -113,9 +114,9 @@ class CancelOne(Request[int]):
 
 @attrs.frozen
 class Committed:
-    """A message is on record, or was turned down."""
+    """A message is on record."""
 
-    event: RoomEvent | None = None
+    event: RoomEvent
     blocked: bool = False
     reason: str | None = None
 
@@ -124,7 +125,7 @@ class Committed:
 class WhenCommitted(Request[Committed | None]):
     """Answered as soon as the message with this ticket is on record.
 
-    None: it is all over, or it failed; its own answer tells. Ask in the same step as for it.
+    None: it will not be, or is all over; its own answer tells. Ask in the same step as for it.
     """
 
     ticket: str
@@ -197,9 +198,13 @@ class RoomMade(RoomOperation[None]):
         told = core.record(EventType.SYSTEM, "room_created", "created")
         core.fire(HookTrigger.ON_ROOM_CREATED, told)
         core.announce("room_created")
-        if self.by is None:
-            return
-        channel_id, sender = self.by.channel_id, self.by.sender_id
+        if self.by is not None:
+            self._began(core, self.by)
+        yield from pipeline.let_newcomers_in()
+
+    @staticmethod
+    def _began(core: RoomCore, by: InboundMessage) -> None:
+        channel_id, sender = by.channel_id, by.sender_id
         kind = core.channels[channel_id].type
         started = SessionStarted(core.room.id, channel_id, kind, sender, core.now)
         core.fire(HookTrigger.ON_SESSION_STARTED, started)

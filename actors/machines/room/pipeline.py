@@ -46,7 +46,7 @@ from actors.machines.room.steps import (
     Turned,
 )
 from actors.machines.room.turns import Turn, Turns
-from models.rooms.errors import RoomsError
+from models.rooms.errors import Conflict, RoomsError, StoreUnavailable
 from models.rooms.event import RoomEvent
 from models.rooms.info import ChannelInfo
 from models.rooms.kinds import (
@@ -61,6 +61,9 @@ from models.rooms.turns import Answer
 from transports.stores.backend import Change, DuplicateKey
 
 logger = logging.getLogger("troupe.rooms")
+
+NEWCOMERS = "troupe:newcomers"
+"""The key of room metadata that lists channels which are still to be attached."""
 
 
 @attrs.define(eq=False)
@@ -86,6 +89,7 @@ class Pipeline:
         yield LOCK
         yield from self.catch_up()
         self.gate(event)
+        yield from self.let_newcomers_in()
         source = yield from self.bound(info, message)
         if challenge is not None:
             yield from self._challenge(challenge, cascade)
@@ -149,6 +153,30 @@ class Pipeline:
         self.core.announce("room_refused_event", data | ({"reentry": True} if reentry else {}))
         raise Turned("room_closed")
 
+    def let_newcomers_in(self) -> Steps[None]:
+        """Attach what a room that a message made has from the start. The room is locked.
+
+        Their names are on record with the room until all are in: neither a second message of the
+        same moment nor the end of the node leaves one of them outside.
+        """
+        core = self.core
+        names = core.room.metadata.get(NEWCOMERS)
+        if not isinstance(names, list):
+            return
+        for name in names:
+            info = core.channels.get(name)
+            if info is None:
+                logger.warning(f"room {core.room.id}: there is no channel {name} to attach")
+            elif name not in core.bindings and name not in core.tombstones:
+                try:
+                    yield from self.attach(_binding(core, info))
+                except (StoreUnavailable, Conflict):
+                    raise
+                except RoomsError as error:
+                    logger.warning(f"room {core.room.id}: {name} does not come in: {error}")
+        rest = {key: value for key, value in core.room.metadata.items() if key != NEWCOMERS}
+        yield from self.commit(core.change(room=attrs.evolve(core.room, metadata=rest)))
+
     def bound(self, info: ChannelInfo, message: InboundMessage) -> Steps[ChannelBinding | None]:
         """The binding of the source; a channel nobody detached is attached by its first message.
 
@@ -159,15 +187,9 @@ class Pipeline:
         if binding is not None or info.id in core.tombstones:
             return binding
         metadata = {info.recipient_key: message.sender_id} if info.recipient_key else {}
-        binding = ChannelBinding(
-            info.id,
-            core.room.id,
-            info.type,
-            core.now,
-            category=info.category,
-            direction=info.direction,
+        binding = attrs.evolve(
+            _binding(core, info),
             participant_id=None if info.sender_is_participant else message.sender_id,
-            capabilities=info.capabilities,
             metadata=metadata,
         )
         yield from self.attach(binding)
@@ -456,6 +478,19 @@ class Pipeline:
         if event.type is EventType.MESSAGE and not turn.cascade.may_answer():
             return "reentry_loop_cap", ()
         return None, ()
+
+
+def _binding(core: RoomCore, info: ChannelInfo) -> ChannelBinding:
+    """As a channel is bound if nobody says otherwise."""
+    return ChannelBinding(
+        info.id,
+        core.room.id,
+        info.type,
+        core.now,
+        category=info.category,
+        direction=info.direction,
+        capabilities=info.capabilities,
+    )
 
 
 def _placed(core: RoomCore, one: InjectedEvent, index: int) -> RoomEvent:

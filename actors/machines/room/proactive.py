@@ -256,24 +256,26 @@ def deliver(pipeline: Pipeline, item: Item, cascade: Cascade) -> Steps[None]:
         ChannelNotFound, BadValue: see `target`. RoomClosed: the room takes nothing more.
         Turned: it is refused for another reason, and not on record.
     """
+    core = pipeline.core
+    # A hook after deliveries that delivers comes to an end where agents that answer each other do.
+    deep = item.depth >= core.settings.max_chain_depth
+    why = "event_chain_depth_limit" if deep else None
     try:
-        core = yield from entered(pipeline)
+        yield from entered(pipeline)
         refuse_if_closed(core, EventType.MESSAGE)
         source = target(tuple(core.bindings.values()), item.channel_id)
         event = _event(core, source, item)
-        # A hook after deliveries that delivers goes no further than agents that answer each other.
-        deep = item.depth >= core.settings.max_chain_depth
-        why = "event_chain_depth_limit" if deep else None
-        pipeline.conclude(
-            cascade, (yield from pipeline.passage(event, source, cascade, root=True, why=why))
-        )
+        stored = yield from pipeline.passage(event, source, cascade, root=True, why=why)
     except (Turned, RoomsError) as fault:
-        tell_after(pipeline.core, item, str(fault))
+        if not deep:
+            _tell_after(core, item, str(fault))
         raise
-    tell_after(core, item, cascade.reason)
+    pipeline.conclude(cascade, stored)
+    if not deep:
+        _tell_after(core, item, cascade.reason)
 
 
-def tell_after(core: RoomCore, item: Item, error: str | None) -> None:
+def _tell_after(core: RoomCore, item: Item, error: str | None) -> None:
     """The hooks after: it was delivered, or failed with an error."""
     if not core.hooks.has(HookTrigger.AFTER_DELIVER):
         return

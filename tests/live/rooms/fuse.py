@@ -23,6 +23,7 @@ from models.rooms.channel import (
 from models.rooms.content import Text, text_of
 from models.rooms.event import RoomEvent
 from models.rooms.info import ChannelInfo
+from models.rooms.room import Room
 from models.rooms.traffic import ProviderResult
 from models.rooms.turns import Answer, Reaction
 from supervision import Actor, ActorRef, handles
@@ -59,12 +60,18 @@ class Fuse:
 
 
 class FusedBackend(SqlBackend):
-    """A store that may end in the middle of a write. Only writes of events are counted."""
+    """A store that may end in the middle of a write. Only rooms and events are counted."""
 
     def __init__(self, database: SqlDatabase, fuse: Fuse) -> None:
         super().__init__(database)
         self._fuse = fuse
         self._wrote = False
+
+    def create_room(self, room: Room) -> None:
+        self._fuse.passes("create.before")
+        super().create_room(room)
+        self._wrote = True
+        self._fuse.passes("create.after")
 
     def change(self, change: Change) -> None:
         counted = bool(change.events)

@@ -47,6 +47,8 @@ class Orders:
     """Where events are POSTed."""
     fuse: str = ""
     """As `Fuse.of` reads it."""
+    newcomers: bool = False
+    """There is no room before the first message makes it, with all channels."""
     armed_at_once: bool = False
     """The fuse counts from the start; otherwise once the node is up."""
 
@@ -111,13 +113,16 @@ async def main(orders: Orders, up: Connection) -> None:
     )
     config = RoomsConfig(newcomers=(), agents={}, webhooks={"hook": hook})
     plan = config.plan()
+    if orders.newcomers:
+        plan = attrs.evolve(plan, newcomers=("websocket", "ai"))
     store = store_spec(partial(backend, make_backend(orders.store), fuse), orders.store.members)
     children = house(config, plan, store, partial(registered, config, plan, fuse))
     with trio.open_signal_receiver(signal.SIGTERM) as stops:
         async with open_system() as system:
             for child in children:
                 await system.start_child(child)
-            await set_up(Conversations(system, plan))
+            if not orders.newcomers:
+                await set_up(Conversations(system, plan))
             fuse.armed = True
             address = await system.ref("/server/listener").ask(Where())
             up.send(address)

@@ -20,6 +20,7 @@ from models.rooms.content import text_of
 from models.rooms.event import RoomEvent
 from models.rooms.kinds import EventType
 from supervision.resilience import Backoff
+from tests.live.rooms.house import until
 from tests.live.rooms.node import ROOM, Orders
 from tests.live.rooms.world import (
     Disk,
@@ -78,6 +79,44 @@ async def test_killed_again_while_it_goes_on_where_it_stopped(
     await survive(["commit.after:3", f"@{step}:1", f"@{step}:1"], sqlite, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "fuse",
+    ["create.before:1", "create.after:1"]
+    + [f"{step}:{n}" for step in ("commit.before", "commit.after") for n in (1, 2, 3, 4, 5)],
+)
+async def test_killed_while_a_first_message_makes_its_room(
+    fuse: str, sqlite: StoreConfig, tmp_path: Path
+) -> None:
+    log = tmp_path / "node.log"
+    with receiver() as outside, trio.fail_after(60):
+        orders = attrs.evolve(Orders.of(sqlite, outside.url), newcomers=True)
+        async with road() as way, trio.open_nursery() as nursery:
+            first = await live(orders, fuse, log)
+            assert first is not None
+            way.target = first.port
+            story = Story()
+            nursery.start_soon(story.shop_writes, way, 2)
+            await first.wait_dead()
+            last = await live(orders, "", log)
+            assert last is not None
+            way.target = last.port
+            answers = ["re: shop 0", "re: shop 1"]
+            with disk(sqlite) as kept, trio.move_on_after(10):
+                await until(lambda: len(story.shop) == 2 and outside.texts() == answers)
+                await until(lambda: kept.look().delivered)
+            nursery.cancel_scope.cancel()
+            await last.stop()
+    with disk(sqlite) as kept:
+        found = kept.look()
+    assert found.delivered
+    texts = [text_of(event.content) for event in messages(found.events)]
+    assert sorted(texts) == [*answers, "shop 0", "shop 1"]
+    attached = [event for event in found.events if event.type is EventType.CHANNEL_ATTACHED]
+    assert len(attached) == 3
+    names = {binding.channel_id for binding in found.record.context.bindings}
+    assert names == {"websocket", "ai", "hook"}
+
+
 async def test_acknowledged_means_on_disk_by_the_settings_of_the_store(
     store: StoreConfig, tmp_path: Path
 ) -> None:
@@ -123,8 +162,8 @@ class Story:
                 assert told.index is not None
                 self.ada.append(Sent(f"ada {number}", told.event_id, told.index))
 
-    async def shop_writes(self, way: Road) -> None:
-        for number in range(EACH):
+    async def shop_writes(self, way: Road, messages: int = EACH) -> None:
+        for number in range(messages):
             self.shop.append(await post_until_taken(way, f"shop {number}", f"s{number}"))
 
     async def bob_watches(
