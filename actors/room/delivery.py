@@ -29,7 +29,7 @@ from supervision import (
     Wake,
     handles,
 )
-from supervision.resilience import BreakerStatistics
+from supervision.resilience import BreakerStatistics, Circuit
 
 REMEMBERED = 1000
 """Deliveries whose outcome is known again, should the room ask for them twice."""
@@ -48,6 +48,14 @@ class Delivered:
     channel_id: str
     event_id: str
     result: DeliveryResult
+
+
+@attrs.frozen
+class CircuitChanged:
+    """The breaker of a binding has opened, or closed again. To the room."""
+
+    channel_id: str
+    state: Circuit
 
 
 @attrs.frozen
@@ -121,6 +129,8 @@ class Ledger:
     """The first of the queue is being delivered."""
     crashes: int = 0
     """While that was the first."""
+    circuit: Circuit = Circuit.CLOSED
+    """As the room knows it."""
 
     @classmethod
     def of(cls, channel_id: str, seed: int = 0) -> Ledger:
@@ -136,7 +146,7 @@ class Delivery(Actor[DeliveryMessage]):
 
     def __init__(
         self,
-        room: ActorRef[Delivered | Resting],
+        room: ActorRef[Delivered | Resting | CircuitChanged],
         channels: str,
         channel_id: str,
         ledger: Ledger,
@@ -348,8 +358,15 @@ class Delivery(Actor[DeliveryMessage]):
         else:
             self._failed += 1
         self._ledger.known[work.event.id] = result
+        self._tell_circuit()
         self._room.tell(Delivered(self._id, work.event.id, result))
         self._go()
+
+    def _tell_circuit(self) -> None:
+        state = self._ledger.attempts.breaker.state
+        if state is not self._ledger.circuit and state is not Circuit.HALF_OPEN:
+            self._ledger.circuit = state
+            self._room.tell(CircuitChanged(self._id, state))
 
     # -- rest -----------------------------------------------------------------------------
 

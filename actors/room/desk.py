@@ -30,6 +30,7 @@ from models.rooms.errors import (
     ChannelNotFound,
     ChannelNotRegistered,
     NotFound,
+    Overloaded,
     RoomAway,
     RoomNotFound,
     RoomsError,
@@ -69,6 +70,8 @@ logger = logging.getLogger("troupe.rooms")
 
 OPEN_WITHIN = 60.0
 """Seconds that opening a room may take."""
+AT_ONCE = 20_000
+"""Answers that the desk may owe; whoever asks for one more is refused."""
 CASCADE_WITHIN = 900.0
 """Seconds that all that one message causes may take, at most."""
 
@@ -139,6 +142,8 @@ class DeskStatistics:
     limited: int
     """Messages that came too fast."""
     opening: int
+    owed: int
+    """Answers that are outstanding."""
 
 
 DeskRequests = (
@@ -178,6 +183,7 @@ class Desk(Actor[DeskRequests]):
         self._opening: dict[str, trio.Event] = {}
         self._senders: dict[tuple[str, str], deque[tuple[Receive, Promise[Any]]]] = {}
         self._received = self._routed = self._limited = 0
+        self._owed = 0
 
     async def on_start(self) -> None:
         registry = self.system.find(self._plan.registry)
@@ -188,7 +194,9 @@ class Desk(Actor[DeskRequests]):
 
     def statistics(self) -> DeskStatistics:
         """See `DeskStatistics`."""
-        return DeskStatistics(self._received, self._routed, self._limited, len(self._opening))
+        return DeskStatistics(
+            self._received, self._routed, self._limited, len(self._opening), self._owed
+        )
 
     @handles
     def on_registrations(self, message: RegistrationsChanged) -> None:
@@ -209,10 +217,10 @@ class Desk(Actor[DeskRequests]):
             return InboundResult(None, True, "rate_limited")
         self._received += 1
         if receive.room_id is None:
-            self._route(receive, info, self.defer())
+            self._route(receive, info, self._owe())
             return None
         ref = self._open_now(receive.room_id)
-        promise = self.defer()
+        promise = self._owe()
         if ref is not None:
             self._hand_over(receive, promise, ref)
             return None
@@ -225,6 +233,13 @@ class Desk(Actor[DeskRequests]):
             failed=lambda error: _Routed(receive, promise, None, error),
         )
         return None
+
+    def _owe(self) -> Promise[Any]:
+        """An answer that comes later; so many may be outstanding, and no more."""
+        if self._owed >= AT_ONCE:
+            raise RefuseFor(Overloaded("the desk", AT_ONCE))
+        self._owed += 1
+        return self.defer()
 
     def _has_leave(self, channel_id: str) -> bool:
         rate = self._plan.inbound_rate
@@ -310,6 +325,7 @@ class Desk(Actor[DeskRequests]):
         if message.ref is not None:
             self._hand_over(receive, message.promise, message.ref)
         else:
+            self._owed -= 1
             self._fail(message.promise, message.error)
         if receive.room_id is not None:
             return
@@ -329,6 +345,7 @@ class Desk(Actor[DeskRequests]):
 
     @handles
     def on_settled(self, message: _Settled) -> None:
+        self._owed -= 1
         if message.error is None:
             message.promise.resolve(message.value)
         else:
@@ -379,7 +396,7 @@ class Desk(Actor[DeskRequests]):
         self._answer_later(self._marked, request)
 
     def _answer_later(self, function: Callable[[Any], Awaitable[Any]], argument: object) -> None:
-        promise = self.defer()
+        promise = self._owe()
         self.start_task(
             function,
             argument,

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from actors.room.delivery import Delivered, Resting
+from actors.room.delivery import CircuitChanged, Delivered, Resting
 from actors.room.hook_runner import HookFailed
 from actors.room.household import MemberMessage
 from actors.room.outbox import Fired, TurnOver
@@ -103,6 +103,7 @@ RoomMessage = (
     | TurnMessage
     | Delivered
     | Resting
+    | CircuitChanged
     | MemberMessage
     | TurnOver
     | Fired

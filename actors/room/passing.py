@@ -75,25 +75,19 @@ class PassingRoom(OpenedRoom):
     def _advance(self, passage: Passage, value: Any, error: Exception | None) -> None:
         """Go on with a passage until it waits, or is over."""
         self._core.now = self._plan.wall()
-        while True:
-            passage.number += 1
-            try:
-                steps = passage.steps
-                wait = steps.throw(error) if error is not None else steps.send(value)
-            except StopIteration as stop:
-                self._leave(passage, stop.value, None)
-                return
-            except (Turned, RoomsError) as fault:
-                self._leave(passage, None, fault)
-                return
-            passage.waits = wait
-            value = error = None
-            if not isinstance(wait, Lock):
-                self._waiting.carry_out(passage, wait)
-                break
-            if passage in self._line.waiting:
-                break
-            self._line.enter_nested(passage)
+        passage.number += 1
+        try:
+            steps = passage.steps
+            wait = steps.throw(error) if error is not None else steps.send(value)
+        except StopIteration as stop:
+            self._leave(passage, stop.value, None)
+            return
+        except (Turned, RoomsError) as fault:
+            self._leave(passage, None, fault)
+            return
+        passage.waits = wait
+        if not isinstance(wait, Lock):  # for that it waits at the door
+            self._waiting.carry_out(passage, wait)
         if passage.can_expire and passage.deadline < math.inf:
             self._arm_late(passage.deadline)
 

@@ -26,7 +26,7 @@ from actors.machines.room.revising import regenerate
 from actors.machines.room.steps import Lock, Steps, Turned
 from actors.machines.room.turns import Turn
 from actors.room.deferring import DeferringRoom
-from actors.room.delivery import Delivered, Resting
+from actors.room.delivery import CircuitChanged, Delivered, Resting
 from actors.room.hook_runner import HookFailed
 from actors.room.household import MemberFailed, MemberGone, MemberStarted
 from actors.room.messages import Rest, RoomStatistics, TimersDue
@@ -58,6 +58,7 @@ from models.rooms.refusals import RefusedFor, RefuseFor
 from models.rooms.room import RoomContext
 from models.rooms.traffic import InboundResult
 from supervision import Promise, handles
+from supervision.resilience import Circuit
 
 logger = logging.getLogger("troupe.rooms")
 
@@ -270,8 +271,17 @@ class RoomActor(DeferringRoom):
 
     @handles
     def on_resting(self, message: Resting) -> None:
-        if not any(message.channel_id in group.waiting for group in self._core.sets.values()):
+        name = message.channel_id
+        wanted = any(name in group.waiting for group in self._core.sets.values())
+        if not wanted and not any(name in turn.streams for turn in self._turns.by_id.values()):
             self._household.dismiss(delivery_name(message.channel_id))
+
+    @handles
+    def on_circuit(self, message: CircuitChanged) -> None:
+        opened = "opened" if message.state is Circuit.OPEN else "closed"
+        told = {"channel_id": message.channel_id, "state": message.state.value}
+        self._core.announce(f"circuit_breaker_{opened}", told, channel_id=message.channel_id)
+        self._flush()
 
     @handles
     def on_text(self, message: TurnText) -> None:

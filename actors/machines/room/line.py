@@ -98,10 +98,6 @@ class Line:
             held.add(passage.sender)
         return None
 
-    def enter_nested(self, passage: Passage) -> None:
-        """It goes in on top of the one whose hook it comes from."""
-        self._enter(passage)
-
     def _enter(self, passage: Passage) -> Passage:
         passage.inside = True
         self.inside.append(passage)

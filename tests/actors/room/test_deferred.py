@@ -162,17 +162,20 @@ async def test_a_turn_that_waits_never_starts(system: SystemUnderTest) -> None:
 
 async def test_messages_with_a_key_are_cancelled_together(system: SystemUnderTest) -> None:
     rig, _, agent = await a_room(system)
-    with rig.system.events.subscribe(object):  # whatever is told, nobody reads
-        handles = [
-            await rig.rooms.process_inbound(said("hi"), "r", delivery_key="k", defer_delivery=True),
-            await rig.rooms.send_event("r", "ws", "you", delivery_key="k", defer_delivery=True),
-            await rig.rooms.process_inbound(said("there"), "r", defer_delivery=True),
-        ]
-        await trio.sleep(0.5)
+    one = await rig.rooms.process_inbound(said("hi"), "r", delivery_key="k", defer_delivery=True)
+    two = await rig.rooms.send_event("r", "ws", "you", delivery_key="k", defer_delivery=True)
+    three = await rig.rooms.process_inbound(said("there"), "r", defer_delivery=True)
+    await trio.sleep(0.5)
+    async with rig.rooms.events() as told:
         assert await rig.rooms.cancel_delivery("r", "k", "changed my mind") == 2
-        assert await rig.rooms.cancel_delivery("r", "nothing has this") == 0
-        for handle in handles:
-            await handle.wait()
+        async for event in told:
+            if event.type == "delivery_cancelled":
+                break
+    assert event.data == {"reason": "changed my mind", "turns": 2, "messages": 2}
+    assert await rig.rooms.cancel_delivery("r", "nothing has this") == 0
+    await one.wait()
+    await two.wait()
+    await three.wait()
     assert [text_of(react.event.content) for react in agent.seen] == ["hi", "there"]
 
 

@@ -12,8 +12,8 @@ from models.rooms.content import Text
 from models.rooms.errors import Overloaded
 
 
-def item(name: str, **parts: int) -> Item:
-    return Item(name, "r", Text(name), **parts)
+def item(name: str, max_retries: int = 3) -> Item:
+    return Item(name, "r", Text(name), max_retries=max_retries)
 
 
 async def test_items_are_taken_in_order_and_acknowledged(autojump_clock: object) -> None:

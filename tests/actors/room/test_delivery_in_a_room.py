@@ -56,3 +56,22 @@ async def test_a_channel_that_comes_back_to_a_room_is_delivered_to(system: Syste
             await rig.rooms.detach_channel("r", name)
             await rig.rooms.attach_channel("r", name)
     assert sms.texts == ["hi", "hello"] * 3
+
+
+async def test_a_breaker_that_opens_and_closes_is_told_of(system: SystemUnderTest) -> None:
+    rig = await RoomRig.start(system)
+    await rig.channel("ws", ChannelType.WEBSOCKET)
+    sms = await rig.channel("sms")
+    await rig.room("r", "ws", "sms")
+    sms.fail(5)
+    told: list[tuple[str, str | None]] = []
+    async with rig.rooms.events() as events:
+        for number in range(5):
+            await rig.rooms.process_inbound(InboundMessage("ws", "u", Text(f"{number}")), "r")
+        await trio.sleep(60)
+        await rig.rooms.process_inbound(InboundMessage("ws", "u", Text("probe")), "r")
+        with trio.move_on_after(1):
+            async for event in events:
+                if event.type.startswith("circuit_breaker"):
+                    told.append((event.type, event.channel_id))
+    assert told == [("circuit_breaker_opened", "sms"), ("circuit_breaker_closed", "sms")]

@@ -10,11 +10,11 @@ import pytest
 import trio
 
 from actors.machines.room.hooking import Hook, HookExecution, HookResult, HookTrigger
-from actors.machines.room.proactive import Item, ItemStatus, Queued, WaitForIdle
+from actors.machines.room.proactive import Item, ItemStatus, Queued, Strategy, WaitForIdle
 from actors.room.proactive_messages import ListDead, ProactiveConfig, QueueDepth
 from actors.room.scripted_agent import Turn
 from actors.room.testing import RoomRig
-from models.rooms.content import Media, Text, text_of
+from models.rooms.content import Content, Media, Text, text_of
 from models.rooms.errors import BadValue, ChannelNotFound, Overloaded, RoomClosed, RoomNotFound
 from models.rooms.event import RoomEvent
 from models.rooms.kinds import ChannelType, EventStatus, EventType, TaskStatus
@@ -251,9 +251,12 @@ async def test_it_does_not_wait_for_ever(system: SystemUnderTest) -> None:
     rig, _, _ = await a_room(system, Turn(streams=("a",) * 60, every=1.0), "I see")
     patient = WaitForIdle(buffer=1.0, timeout=5.0)
     told: list[float] = []
-    await rig.rooms.add_hook(
-        Hook(BEFORE, lambda event, context: told.append(system.now) or HookResult.allow())
-    )
+
+    def note(event: RoomEvent, context: object) -> HookResult:
+        told.append(system.now)
+        return HookResult.allow()
+
+    await rig.rooms.add_hook(Hook(BEFORE, note))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.rooms.process_inbound, InboundMessage("ws", "ann", Text("hi")), "r")
         await trio.sleep(0.5)
@@ -282,14 +285,15 @@ async def test_what_comes_while_one_waits_goes_with_it(system: SystemUnderTest) 
 async def test_only_texts_for_the_same_channel_are_joined(system: SystemUnderTest) -> None:
     rig, _, agent = await a_room(system)
     cat = Media("https://example.org/cat.jpg", "image/jpeg", filename="cat.jpg")
+    pieces: list[tuple[Content, Strategy]] = [
+        (Text("a"), Queued()),
+        (cat, Queued()),
+        (Text("b"), Queued(separator=" ")),
+        (Text("c"), Queued(separator=" ")),
+        (Text("d"), WaitForIdle()),
+    ]
     async with trio.open_nursery() as nursery:
-        for content, strategy in [
-            (Text("a"), Queued()),
-            (cat, Queued()),
-            (Text("b"), Queued(separator=" ")),
-            (Text("c"), Queued(separator=" ")),
-            (Text("d"), WaitForIdle()),
-        ]:
+        for content, strategy in pieces:
             nursery.start_soon(rig.rooms.deliver, "r", content, None, strategy)
             await rig.settled()
     told = [react.event.content for react in agent.seen]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 import orjson
 import pytest
+import trio
 
 from actors.room.config import WebhookSection
 from actors.room.plan import RoomsPlan
@@ -19,8 +25,14 @@ from models.rooms.errors import StoreUnavailable
 from models.rooms.kinds import EventType
 from supervision.secret import Secret
 from tests.live.rooms.faults import Kind, faulty_store
-from tests.live.rooms.house import SECRET, LiveRooms, live_rooms, until
+from tests.live.rooms.house import SECRET, LiveRooms, Person, live_rooms, until
 from tests.live.rooms.world import signed
+from tests.transports.stores.postgres_server import (
+    find_binaries,
+    run_as,
+    serving,
+    unprivileged_user,
+)
 from transports.channels.signature import SIGNATURE, TIMESTAMP, sign
 from transports.channels.webhook import WebhookConfig, inbound_webhook_channel
 from transports.channels.webhook_in import InboundWebhook
@@ -297,3 +309,55 @@ async def test_a_verb_of_the_application_that_the_store_fails_raises_so(
             "channel_attached",
             "channel_muted",
         ]
+
+
+async def test_a_database_server_that_dies_and_comes_back_costs_nothing_but_time() -> None:
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("there is no PostgreSQL on this machine")
+    user = unprivileged_user()
+    with TemporaryDirectory(prefix="troupe-pg-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        if user is not None:
+            shutil.chown(folder, user)
+        run_as(user, binaries / "initdb", "-D", folder / "data", "-U", "troupe", "-A", "trust",
+               "-E", "UTF8", "--locale=C", "--no-sync")  # fmt: skip
+        dsn = Secret(f"host={folder} user=troupe dbname=postgres")
+        store = StoreConfig(engine="postgres", dsn=dsn, connections=2)
+        with ExitStack() as lives:
+            await trio.to_thread.run_sync(lives.enter_context, serving(binaries, folder, user))
+            async with live_rooms(store, plan=PLAN) as live:
+                live.system.expect_crash("/store*")
+                await live.room("r", "websocket")
+                async with live.person("ada", "r") as ada, live.person("bob", "r") as bob:
+                    await ada.client.send("r", "before")
+                    await bob.hears("before")
+                    os.kill(
+                        int((folder / "data" / "postmaster.pid").read_text().split()[0]),
+                        signal.SIGQUIT,
+                    )
+                    with pytest.raises(NotDone) as refused:
+                        await ada.client.send("r", "meanwhile", id="m")
+                    assert refused.value.code == "store_unavailable"
+                    await trio.to_thread.run_sync(lives.close)
+                    await trio.to_thread.run_sync(
+                        lives.enter_context, serving(binaries, folder, user)
+                    )
+                    await again_until_taken(ada, "meanwhile", "m")
+                    await ada.client.send("r", "after")
+                    await bob.hears("after")
+                    await until(partial(live.delivered, "r"))
+                    assert bob.texts == ["before", "meanwhile", "after"]
+                assert await said_in(live) == ["before", "meanwhile", "after"]
+
+
+async def again_until_taken(ada: Person, text: str, name: str) -> None:
+    """The store comes back in its own time."""
+    with trio.fail_after(20):
+        while True:
+            try:
+                await ada.client.send("r", text, id=name)
+                return
+            except NotDone as refused:
+                assert refused.code == "store_unavailable"
