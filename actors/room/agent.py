@@ -36,7 +36,7 @@ from models.rooms.channel import (
 from models.rooms.content import text_of
 from models.rooms.event import RoomEvent
 from models.rooms.info import ChannelInfo
-from models.rooms.kinds import ChannelCategory, ChannelType
+from models.rooms.kinds import ChannelCategory, ChannelType, EventType
 from models.rooms.room import RoomContext
 from supervision import Actor, ActorRef, Promise, handles
 
@@ -185,12 +185,14 @@ def conversation(react: React, instructions: str, said: str) -> tuple[Item, ...]
     me = react.binding.channel_id
     items: list[Item] = [Instruction(instructions)] if instructions else []
     events = (*react.context.recent_events, react.event)
-    several = len({_speaker(event) for event in events if event.source.channel_id != me}) > 1
+    several = len({_speaker(event) for event in events if _is_said(event, me)}) > 1
     for turn, event in enumerate(events):
         text = text_of(event.content)
         if not text:
             continue
-        if event.source.channel_id == me:
+        if event.type is EventType.INSTRUCTION:
+            items.append(Instruction(text))
+        elif event.source.channel_id == me:
             items.append(AgentSaid(text, turn, me))
         else:
             name = _name(react.context, event)
@@ -198,6 +200,11 @@ def conversation(react: React, instructions: str, said: str) -> tuple[Item, ...]
     if said:
         items += [AgentSaid(said, len(events), me), Instruction(GO_ON)]
     return tuple(items)
+
+
+def _is_said(event: RoomEvent, me: str) -> bool:
+    """By somebody else, aloud."""
+    return event.source.channel_id != me and event.type is not EventType.INSTRUCTION
 
 
 def _speaker(event: RoomEvent) -> str:

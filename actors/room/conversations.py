@@ -106,7 +106,7 @@ from models.rooms.traffic import (
     Task,
     ThreadSummary,
 )
-from supervision import ActorRef, ActorStopped, Request, System
+from supervision import ActorRef, Request, System
 from transports.stores.backend import EVERYTHING, EventFilter, Page
 from transports.stores.requests import (
     FindRooms,
@@ -479,14 +479,14 @@ class Conversations:
         self, find: Callable[[], Awaitable[Any]], request: Inbound | SendEvent, defer: bool
     ) -> Any:
         """Hand it to its room: `find` gives that, or the result of what is not let in."""
-        room = await find()
-        if isinstance(room, InboundResult):
-            return over(room) if defer else room
-        try:
-            return await say(room, request, defer)
-        except ActorStopped:
-            # It was put away just now, with nothing under way; it is opened again.
-            return await say(await find(), request, defer)
+        while True:
+            room = await find()
+            if isinstance(room, InboundResult):
+                return over(room) if defer else room
+            try:
+                return await say(room, request, defer)
+            except RoomAway:
+                continue  # it took nothing: the desk opens it again
 
     async def deliver(
         self,

@@ -49,7 +49,7 @@ class Deferred(Generic[T]):
         return f"<Deferred {name}{', blocked' if self.blocked else ''}>"
 
     async def wait(self) -> T:
-        """What the call would have returned without being deferred, and raises.
+        """What the call would have returned without being deferred, and what it raises.
 
         May be called again, and by several. That the one who waits is cancelled cancels nothing.
         """

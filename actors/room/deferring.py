@@ -54,6 +54,10 @@ class DeferringRoom(PassingRoom):
 
     # -- what the layer above adds ----------------------------------------------------------
 
+    def _must_be_here(self) -> None:
+        """Refuse, if the room is being put away."""
+        raise NotImplementedError
+
     def _full(self) -> bool:
         """Too much is under way."""
         raise NotImplementedError
@@ -125,7 +129,7 @@ class DeferringRoom(PassingRoom):
             data = {"reason": reason, "turns": count, "messages": len(wanted)}
             self._core.announce("delivery_cancelled", data)
         self._flush()
-        if not running:
+        if not running or len(self._cutting) >= self._plan.admission:
             return count
         self._cutting.append(_Cutting(running, count, self._promised()))
         return None
@@ -171,10 +175,14 @@ class DeferringRoom(PassingRoom):
         return None
 
     @handles
-    def on_when_quiet(self, request: WhenQuiet) -> None:
+    def on_when_quiet(self, request: WhenQuiet) -> bool | None:
+        self._must_be_here()
+        if len(self._quiet.waiting) >= self._plan.admission:
+            return False  # so many do not wait
         self._quiet.is_now(bool(self._turns.by_id), self.now)
         self._quiet.wait(self.defer(), request.buffer, request.timeout, self.now)
         self._look_for_quiet()
+        return None
 
     @handles
     def on_quiet_due(self, message: QuietDue) -> None:

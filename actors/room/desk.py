@@ -268,6 +268,7 @@ class Desk(Actor[DeskRequests]):
 
     def _hand_over(self, receive: Receive, promise: Promise[Any], ref: ActorRef[Any]) -> None:
         if isinstance(receive, Locate):
+            self._owed -= 1
             promise.resolve(ref)
             return
         self.pipe(

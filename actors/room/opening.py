@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -59,7 +58,7 @@ class OpenedRoom(Actor[RoomMessage]):
         self._status = "opening"
         self._kept = kept or KeptHooks()
         self._line = Line()
-        self._arrived: deque[Passage] = deque()
+        self._arrived: list[Passage] = []
         self._callers: dict[Cascade, tuple[Promise[Any], Callable[[Cascade], Any]]] = {}
         self._refused = 0
         self._passages = 0

@@ -53,8 +53,8 @@ class PassingRoom(OpenedRoom):
 
     @handles
     def on_pump(self, message: Pump) -> None:
-        while self._arrived:
-            passage = self._arrived.popleft()
+        arrived, self._arrived = self._arrived, []
+        for passage in arrived:
             self._line.come(passage)
             self._advance(passage, None, None)
         self._flush()
@@ -114,7 +114,9 @@ class PassingRoom(OpenedRoom):
                 self._outbox.carry_out(effect)
         self._status = core.room.status.value
         self._used_at = self.now
-        if core.moved or core.delivered_index != self._told:
+        # While somebody waits for more, the cursor of the room as a whole has time: what was
+        # delivered to whom is what a restart goes by.
+        if core.moved or (core.delivered_index != self._told and not self._callers):
             self._told = core.delivered_index
             moved, core.moved = core.moved, {}
             self._store.tell(Advance(self._id, moved, self._told))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ from actors.room.hook_config import HooksConfig
 
 def new_id() -> str:
     """An id that nobody else has: 32 hexadecimal digits."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()  # a UUID object costs four times as much
 
 
 def wall() -> datetime:

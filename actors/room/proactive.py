@@ -41,7 +41,7 @@ from actors.room.proactive_messages import (
 )
 from actors.room.requests import DeliverItem, GateItem, WhenQuiet
 from actors.room.tree import PATIENT
-from models.rooms.errors import BadValue, NotFound, Overloaded, RoomClosed, RoomsError
+from models.rooms.errors import BadValue, NotFound, Overloaded, RoomAway, RoomClosed, RoomsError
 from models.rooms.refusals import RefusedFor, RefuseFor
 from supervision import (
     Actor,
@@ -55,6 +55,8 @@ from supervision import (
 
 logger = logging.getLogger("troupe.rooms")
 
+REOPENINGS = 10
+"""Times that an item finds its room just being put away, before that counts as a failure."""
 GATE_WITHIN = 600.0
 """Seconds that all hooks before an item may take; each has a deadline of its own."""
 
@@ -193,7 +195,7 @@ class Proactive(Actor[ProactiveMessage]):
         batch, room = message.batch, message.room
         strategy = batch.items[0].strategy
         now = IsQuiet(batch, room)
-        if not isinstance(strategy, WaitForIdle):
+        if batch.sealed or not isinstance(strategy, WaitForIdle):
             self.on_quiet(now)
             return
         request = WhenQuiet(strategy.buffer, strategy.timeout)
@@ -241,7 +243,11 @@ class Proactive(Actor[ProactiveMessage]):
     def on_failed(self, message: DeliveryFailed) -> None:
         error = message.error
         known = error.error if isinstance(error, RefusedFor) else error
-        if isinstance(known, NotFound | BadValue | RoomClosed):
+        if isinstance(known, RoomAway) and message.batch.away < REOPENINGS:
+            # It took nothing, and the desk opens it again.
+            message.batch.away += 1
+            self.ref.tell(Begin(message.batch))
+        elif isinstance(known, NotFound | BadValue | RoomClosed):
             self._end(message.batch, ItemStatus.FAILED, str(known), known)
         else:
             self._try_again(message.batch, known)

@@ -95,6 +95,8 @@ class Batch:
     queued: bool
     """They come from the backend, and go back to it."""
     promises: dict[str, Promise[Item]] = attrs.field(factory=dict)
+    away: int = 0
+    """Times that its room was just being put away."""
     sealed: bool = False
     """Nothing joins it any more."""
 

@@ -176,7 +176,10 @@ class RoomActor(DeferringRoom):
     def _look(self) -> Steps[RoomContext]:
         yield Lock()
         yield from self._pipeline.catch_up()
-        return self._core.context
+        context, index = self._core.context, self._core.delivered_index
+        if context.room.delivered_index == index:
+            return context
+        return attrs.evolve(context, room=attrs.evolve(context.room, delivered_index=index))
 
     @handles
     def on_add_hook(self, request: AddRoomHook) -> None:
@@ -395,6 +398,8 @@ class RoomActor(DeferringRoom):
         if (timed and core.room.status in OPEN) or len(self._own_hooks):
             return False  # it wakes by itself, or has what no store keeps
         under_way = (self._callers, core.sets, core.owed, self._turns.lines, self._arrived)
+        if self._quiet.waiting:
+            return False
         return not any(under_way) and not list(self._line)
 
 

@@ -29,7 +29,8 @@ from cattrs.gen import make_dict_unstructure_fn
 from models.rooms.content import CONTENT_TYPES, Content
 from models.rooms.errors import BadValue, NewerSchema
 from models.rooms.wire_json import check_json
-from models.rooms.wire_strict import faults_of, few, structurer
+from models.rooms.wire_strict import JSON, few, rooms_structurer
+from supervision.strict import faults_of
 
 T = TypeVar("T")
 
@@ -56,8 +57,8 @@ class StoredForm:
         """`upgrades[0]` leads from version 1 to 2, and so on."""
         self._upgrades = tuple(upgrades)
         self._write = _unstructurer(_utc, enums=identity, defaults=False).unstructure
-        self._read = structurer(every_fault=False, unknown_keys=True).structure
-        self._examine = structurer(every_fault=True, unknown_keys=True).structure
+        self._read = rooms_structurer(every_fault=False, unknown_keys=True).structure
+        self._examine = rooms_structurer(every_fault=True, unknown_keys=True).structure
 
     @property
     def version(self) -> int:
@@ -165,7 +166,7 @@ def _structured(structure: Callable[[Any, type[T]], T], data: object, kind: type
     try:
         return structure(data, kind)
     except Exception as error:  # noqa: BLE001 - faults_of raises what is no fault of the data
-        faults = few(faults_of(error))
+        faults = few(faults_of(error, JSON))
     # Raised out here to leave cattrs' exceptions behind: they would hold on to the data.
     raise BadValue(faults)
 
@@ -173,8 +174,8 @@ def _structured(structure: Callable[[Any, type[T]], T], data: object, kind: type
 # -- the wire form ---------------------------------------------------------------------------------
 
 _to_plain = _unstructurer(_iso, lambda member: member.value, defaults=True)
-_strictly = structurer(every_fault=True, unknown_keys=False)
-_tolerantly = structurer(every_fault=True, unknown_keys=True)
+_strictly = rooms_structurer(every_fault=True, unknown_keys=False)
+_tolerantly = rooms_structurer(every_fault=True, unknown_keys=True)
 
 
 def to_wire(value: object) -> dict[str, Any]:

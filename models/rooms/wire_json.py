@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 
 from models.rooms.errors import BadValue
-from models.rooms.wire_strict import fault, few, joined
+from models.rooms.wire_strict import JSON, few
+from supervision.strict import Fault
 
 DEEPEST_NESTING = 32
 """Objects and lists inside each other. The deepest content takes about half of that."""
@@ -47,24 +48,24 @@ def _is_plain(data: object) -> bool:
     return False
 
 
-def _faults(value: object, where: str, depth: int, left: list[int]) -> Iterator[str]:
+def _faults(value: object, where: str, depth: int, left: list[int]) -> Iterator[Fault]:
     """The same with paths, one value at a time; `left[0]` values may still come."""
     left[0] -= 1
     if left[0] < 0:
         if left[0] == -1:
-            yield fault(where, f"too much: more than {MOST_VALUES} values in all")
+            yield Fault(where, f"too much: more than {MOST_VALUES} values in all")
     elif type(value) is dict or type(value) is list:
         if depth > DEEPEST_NESTING:
-            yield fault(where, f"nested deeper than {DEEPEST_NESTING} levels")
+            yield Fault(where, f"nested deeper than {DEEPEST_NESTING} levels")
             return
         steps = value.items() if type(value) is dict else enumerate(value)
         for step, inner in steps:
             if type(value) is dict and not _is_key(step):
-                yield fault(where, "expected names that are Unicode text")
+                yield Fault(where, "expected names that are Unicode text")
             else:
-                yield from _faults(inner, joined(where, step), depth + 1, left)
+                yield from _faults(inner, JSON.joined(where, step), depth + 1, left)
     elif not _is_scalar(value):
-        yield fault(where, f"expected {_remedy(value)}")
+        yield Fault(where, f"expected {_remedy(value)}")
 
 
 def _is_key(name: object) -> bool:

@@ -197,6 +197,7 @@ class RoomCore:
             updated_at=self.now,
             timers=timers,
             status=status,
+            delivered_index=self.delivered_index,
         )
         return Change(after, count, events, **parts)
 
@@ -302,9 +303,11 @@ class RoomCore:
                 self.account(event.index)
 
     def _move(self, channel_id: str, event: RoomEvent) -> None:
-        if channel_id in self.bindings and self.keeps(event):
-            index = max(event.index, self.cursors.get(channel_id, -1))
-            self.cursors[channel_id] = self.moved[channel_id] = index
+        if channel_id not in self.bindings or not self.keeps(event):
+            return
+        # The commit of an agent's answer has moved its cursor already.
+        if event.index > self.cursors.get(channel_id, -1):
+            self.cursors[channel_id] = self.moved[channel_id] = event.index
 
     def abandon(self, channel_id: str) -> None:
         """A channel has left: what was on its way to it does not arrive any more."""

@@ -7,7 +7,6 @@ from a hook of the one in the room, goes in on top of it.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from math import inf
 from typing import Any
@@ -56,7 +55,8 @@ class Line:
 
     inside: list[Passage] = attrs.field(factory=list)
     """The last one moves; those before it wait for a hook that it comes from."""
-    waiting: deque[Passage] = attrs.field(factory=deque)
+    # A list, because idle rooms are many and an empty deque is large; rooms admit only so many.
+    waiting: list[Passage] = attrs.field(factory=list)
 
     def __iter__(self) -> Iterator[Passage]:
         yield from self.inside
@@ -87,7 +87,7 @@ class Line:
             return None
         first = self.waiting[0]
         if isinstance(first.waits, Lock):
-            self.waiting.popleft()
+            del self.waiting[0]
             return self._enter(first)
         held: set[object] = set()
         for passage in self.waiting:

@@ -224,3 +224,22 @@ async def test_nothing_is_kept_of_what_is_over(system: SystemUnderTest) -> None:
     room = system.state("/rooms/r/room")
     assert room.statistics["under_way"] == 0
     assert room.attributes["_tickets"] in ({}, "{}")
+
+
+async def test_the_desk_owes_nothing_to_those_who_have_their_room(system: SystemUnderTest) -> None:
+    rig, _, _ = await a_room(system, "ok")
+    for _ in range(3):
+        await rig.rooms.process_inbound(said("hi"), "r")
+        await rig.rooms.process_inbound(said("hi"))
+    assert system.state("/desk").statistics["owed"] == 0
+
+
+async def test_a_room_that_was_put_away_is_opened_for_a_message(system: SystemUnderTest) -> None:
+    rig, sms, _ = await a_room(system, "ok", rest_after=60.0)
+    await trio.sleep(200.0)
+    assert system.find("/rooms/r/room") is None
+    handle = await rig.rooms.process_inbound(said("hi"), "r", defer_delivery=True)
+    await handle.wait()
+    await trio.sleep(200.0)
+    assert await handle.cancel() == 0
+    assert sms.texts == ["hi", "ok"]

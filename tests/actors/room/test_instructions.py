@@ -8,8 +8,10 @@ import attrs
 import pytest
 
 from actors.machines.room.hooking import Hook, HookResult, HookTrigger, InjectedEvent
+from actors.room.agent import conversation
 from actors.room.scripted_agent import Turn
 from actors.room.testing import RoomRig
+from models.conversation import Instruction, UserSaid
 from models.rooms.content import Text, text_of
 from models.rooms.errors import BadValue, ChannelNotFound
 from models.rooms.event import RoomEvent
@@ -122,3 +124,16 @@ async def test_a_hook_that_injects_one_has_it_dropped(system: SystemUnderTest) -
     await instruct(rig, "x", "one")
     assert len(one.seen) == 1
     assert two.seen == []
+
+
+async def test_a_model_reads_an_instruction_as_one(system: SystemUnderTest) -> None:
+    rig, _, one, _ = await a_room(system)
+    await rig.rooms.process_inbound(
+        InboundMessage("ws", "ann", Text("hi"), addressed_to=("two",)), "r"
+    )
+    await instruct(rig, "be brief", "one")
+    items = conversation(one.seen[-1], "You are a clerk.", "")
+    assert items[0] == Instruction("You are a clerk.")
+    assert items[-1] == Instruction("be brief")
+    told = [item.text for item in items if isinstance(item, UserSaid)]
+    assert told[0].endswith("hi")

@@ -400,3 +400,34 @@ async def test_what_nobody_can_deliver_is_a_dead_letter(system: SystemUnderTest)
     assert "closed" in dead.error
     assert list(await system.ref("/proactive").ask(ListDead())) == [dead]
     assert figures(system).dead == 1
+
+
+# -- rooms that rest ---------------------------------------------------------------------------
+
+
+async def test_a_room_that_was_put_away_is_opened_for_it(system: SystemUnderTest) -> None:
+    rig, ws, _ = await a_room(system, rest_after=60.0)
+    await trio.sleep(200.0)
+    assert system.find("/rooms/r/room") is None
+    item = await rig.rooms.deliver("r", "x", strategy="wait_for_idle")
+    assert item.status is ItemStatus.DELIVERED
+    assert ws.texts == ["I see"]
+
+
+async def test_a_room_that_somebody_waits_for_is_not_put_away(system: SystemUnderTest) -> None:
+    rig, ws, _ = await a_room(system, rest_after=5.0)
+    item = await rig.rooms.deliver("r", "x", strategy=WaitForIdle(buffer=30.0, timeout=60.0))
+    assert item.status is ItemStatus.DELIVERED
+    assert system.now == pytest.approx(30.0)
+    assert ws.texts == ["I see"]
+
+
+async def test_it_may_come_at_the_very_moment_a_room_is_put_away(system: SystemUnderTest) -> None:
+    rig, ws, _ = await a_room(system, rest_after=5.0)
+    for _ in range(40):
+        await trio.sleep(0.25)
+        item = await rig.rooms.deliver("r", "x")
+        assert item.status is ItemStatus.DELIVERED
+        if len(ws.texts) % 4 == 0:
+            await trio.sleep(4.8 + len(ws.texts) / 100)
+    assert len(ws.texts) == 40

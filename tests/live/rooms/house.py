@@ -72,7 +72,7 @@ def house(
     return [*services, ChildSpec("server", partial(_Door, config), shutdown=5.0)]
 
 
-async def until(found: Callable[[], object], within: float = 5.0) -> None:
+async def until(found: Callable[[], object], within: float = 10.0) -> None:
     """Wait until a function, plain or async, says so: stores and providers tell nobody."""
     with trio.move_on_after(within):
         while True:
@@ -100,7 +100,7 @@ class Person:
         """Of the messages, in the order they came."""
         return [text_of(e.content) for e in self.events if e.type is EventType.MESSAGE]
 
-    async def wait(self, found: Callable[[Person], bool], within: float = 5.0) -> None:
+    async def wait(self, found: Callable[[Person], bool], within: float = 10.0) -> None:
         """Until that is so."""
         with trio.move_on_after(within):
             while not found(self):
