@@ -17,7 +17,13 @@ from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 import attrs
-from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError, IterableValidationError
+from cattrs import (
+    ClassValidationError,
+    Converter,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+    StructureHandlerNotFoundError,
+)
 from cattrs.cols import (
     homogenous_tuple_structure_factory,
     list_structure_factory,
@@ -184,35 +190,44 @@ def _validated(field: attrs.Attribute[Any], converter: Converter) -> Hook:
 
 
 def _take_scalars(converter: Converter, manner: Manner) -> None:
-    """Neither of these uses isinstance: True is an int to Python, but not to whoever wrote it."""
-    choices = cache(_enum_hook(manner))
+    # cattrs looks for the hook of a base class before it asks factories, so enumerations that are
+    # strings or numbers as well (StrEnum, IntEnum) come to these hooks.
+    members = cache(_enum_hook(manner))
+    for exact in (str, bool):
+        converter.register_structure_hook(exact, _exact_hook(manner, exact, members))
+    converter.register_structure_hook(int, _int_hook(manner, members))
+    converter.register_structure_hook(float, _float_hook(manner, members))
 
-    # cattrs looks for hooks of base classes before it asks factories, so members of enumerations
-    # that are strings or numbers as well (StrEnum, IntEnum) come to the hooks of these.
 
-    def a_str(value: object, wanted: Any) -> object:
-        if wanted is not str:
-            return choices(wanted)(value, wanted)
-        if type(value) is not str:
-            raise manner.expected(str, value)
+def _exact_hook(manner: Manner, exact: type, members: Callable[[Any], Hook]) -> Hook:
+    def hook(value: object, wanted: Any) -> object:
+        if wanted is not exact:
+            return members(wanted)(value, wanted)
+        if type(value) is not exact:
+            raise manner.expected(exact, value)
         return value
 
-    def a_bool(value: object, _: object) -> object:
-        if type(value) is not bool:
-            raise manner.expected(bool, value)
-        return value
+    return hook
 
-    def an_int(value: object, wanted: Any) -> object:
+
+def _int_hook(manner: Manner, members: Callable[[Any], Hook]) -> Hook:
+    def hook(value: object, wanted: Any) -> object:
         if wanted is not int:
-            return choices(wanted)(value, wanted)
+            return members(wanted)(value, wanted)
+        # Not isinstance: True is an int to Python, but not to whoever wrote it.
         if type(value) is not int or not fits_64_bits(value):
             raise manner.expected(int, value)
         return value
 
-    def a_float(value: object, wanted: Any) -> object:
-        """An int is a float as it stands. No field so far has a meaning for inf or nan."""
+    return hook
+
+
+def _float_hook(manner: Manner, members: Callable[[Any], Hook]) -> Hook:
+    """An int is a float as it stands. No field so far has a meaning for inf or nan."""
+
+    def hook(value: object, wanted: Any) -> object:
         if wanted is not float:
-            return choices(wanted)(value, wanted)
+            return members(wanted)(value, wanted)
         if type(value) is int and fits_64_bits(value):
             return float(value)
         if type(value) is not float:
@@ -221,12 +236,16 @@ def _take_scalars(converter: Converter, manner: Manner) -> None:
             raise Unfit(f"expected a finite number, got {manner.found(value)}")
         return value
 
-    for kind, hook in ((str, a_str), (bool, a_bool), (int, an_int), (float, a_float)):
-        converter.register_structure_hook(kind, hook)
+    return hook
 
 
 def _enum_hook(manner: Manner) -> Callable[[Any], Hook]:
-    return lambda wanted: _choice_hook(manner, {member.value: member for member in wanted})
+    def enum_hook(wanted: Any) -> Hook:
+        if not _is_enum(wanted):  # some other subclass of a string or number
+            raise StructureHandlerNotFoundError(f"nothing makes a {wanted}", wanted)
+        return _choice_hook(manner, {member.value: member for member in wanted})
+
+    return enum_hook
 
 
 def _literal_hook(manner: Manner) -> Callable[[Any], Hook]:

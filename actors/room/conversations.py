@@ -82,7 +82,7 @@ from actors.room.verbs import (
 from models.rooms.channel import CatchUp, ChannelSpec, DeskMessage, MarkReadBy, Report
 from models.rooms.content import Content, Text
 from models.rooms.ephemeral import Publish
-from models.rooms.errors import NotFound, RoomAway, RoomNotFound
+from models.rooms.errors import NotFound, ReentrantCall, RoomAway, RoomNotFound
 from models.rooms.event import NOTHING, RoomEvent
 from models.rooms.identity import Identity
 from models.rooms.info import ChannelInfo
@@ -400,13 +400,17 @@ class Conversations:
             delivery_key: by which `cancel_delivery` finds it.
             defer_delivery: return a handle as soon as it is on record.
         Raises:
-            ChannelNotRegistered, StoreUnavailable.
+            ChannelNotRegistered, StoreUnavailable, BadValue. ReentrantCall: a hook that its room
+                waits for has named no room.
         """
-        if inside_hook() is not None and room_id is not None:
+        scope = inside_hook()
+        if scope is not None and scope.decides and room_id is None:
+            raise ReentrantCall(scope.hook)
+        if scope is not None and room_id is not None:
             run, depth = self._from(room_id)
             find: Callable[[], Awaitable[Any]] = partial(self.room, room_id)
         else:
-            run, depth = "", 0
+            run, depth = "", scope.depth if scope is not None else 0
             receive = Locate(message, room_id)
             find = partial(self._ask, self._plan.desk, receive, CASCADE_WITHIN)
         request = Inbound(message, run, depth, delivery_key, self._ticket())

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import trio
 
-from actors.machines.room.editing import readable
+from actors.machines.room.editing import WITHHELD, readable
 from actors.machines.room.instructing import may_show
 from actors.machines.room.pipeline import NEWCOMERS
 from actors.room.plan import RoomsPlan
@@ -24,6 +24,7 @@ from actors.room.routing import room_of
 from actors.room.tree import room_spec
 from actors.room.verbs import AttachChannel
 from models.rooms.channel import CatchUp, ChannelInfo, MarkReadBy, Receive, Report
+from models.rooms.content import Edit
 from models.rooms.errors import (
     AlreadyThere,
     BadValue,
@@ -36,10 +37,10 @@ from models.rooms.errors import (
     RoomsError,
 )
 from models.rooms.event import RoomEvent
-from models.rooms.kinds import ChannelType, RoomStatus
+from models.rooms.kinds import ChannelCategory, ChannelType, RoomStatus
 from models.rooms.refusals import RefusedFor, RefuseFor
 from models.rooms.room import DETACHED, Room, check_id
-from models.rooms.scope import may_remember
+from models.rooms.scope import check_scope, may_remember
 from models.rooms.traffic import InboundMessage, InboundResult
 from supervision import (
     Actor,
@@ -212,6 +213,12 @@ class Desk(Actor[DeskRequests]):
             raise RefuseFor(ChannelNotRegistered("registered channel", channel_id))
         if info.type is ChannelType.HOST:
             raise RefuseFor(BadValue(("nothing comes in by a host channel: use post",)))
+        if info.category is ChannelCategory.INTELLIGENCE:
+            raise RefuseFor(BadValue(("nothing comes in by an agent: it answers",)))
+        try:
+            check_scope(receive.message.response_visibility)
+        except BadValue as wrong:
+            raise RefuseFor(wrong) from None
         if not self._has_leave(channel_id):
             self._limited += 1
             return InboundResult(None, True, "rate_limited")
@@ -438,8 +445,17 @@ class Desk(Actor[DeskRequests]):
             for event in events:
                 source = bindings.get(event.source.channel_id)
                 if may_remember(event, own, own.channel_id, source) and may_show(event):
-                    seen.append(readable(event))
+                    seen.append(readable(await self._as_edited(event)))
         return seen[: request.limit]
+
+    async def _as_edited(self, event: RoomEvent) -> RoomEvent:
+        """An edit of what was deleted since says no more than that does."""
+        if not isinstance(event.content, Edit):
+            return event
+        target = await self._ask_store(GetEvent(event.room_id, event.content.target_event_id))
+        if target is not None and not target.metadata.get("deleted"):
+            return event
+        return attrs.evolve(event, content=attrs.evolve(event.content, new_content=WITHHELD))
 
     async def _let_in(self, room_id: str, channel_id: str) -> None:
         """The room is there, and has the channel unless that was detached on purpose."""

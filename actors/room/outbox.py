@@ -135,15 +135,16 @@ class Outbox:
     # -- agents ---------------------------------------------------------------------------
 
     def _begin_turn(self, effect: BeginTurn) -> None:
-        spec = partial(self._agent, effect.channel_id)
+        # Looked up now: by the time it can be started, it may be registered no more.
+        registered = self.around.registrations().agent(effect.channel_id)
+        spec = partial(self._agent, registered)
         self.around.household.have(
             agent_name(effect.channel_id), spec, partial(self._ask_agent, effect)
         )
 
-    def _agent(self, channel_id: str) -> ChildSpec[Any]:
-        registered = self.around.registrations().channels[channel_id]
-        assert isinstance(registered, AgentSpec)
-        return ChildSpec(agent_name(channel_id), partial(registered.start, self.around.room_id))
+    def _agent(self, registered: AgentSpec) -> ChildSpec[Any]:
+        start = partial(registered.start, self.around.room_id)
+        return ChildSpec(agent_name(registered.info.id), start)
 
     def _ask_agent(self, effect: BeginTurn, ref: ActorRef[Any] | None) -> None:
         if ref is None:

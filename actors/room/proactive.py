@@ -23,7 +23,6 @@ from actors.room.proactive_messages import (
     BackendAway,
     Batch,
     Begin,
-    DeliverProactively,
     DeliveryFailed,
     Dequeue,
     Dequeued,
@@ -31,14 +30,15 @@ from actors.room.proactive_messages import (
     Enqueued,
     IsGated,
     IsQuiet,
-    ListDead,
     Nacked,
     Opened,
-    ProactiveConfig,
     ProactiveMessage,
     ProactiveStatistics,
-    QueueDepth,
 )
+from actors.room.proactive_messages import DeliverProactively as DeliverProactively
+from actors.room.proactive_messages import ListDead as ListDead
+from actors.room.proactive_messages import ProactiveConfig as ProactiveConfig
+from actors.room.proactive_messages import QueueDepth as QueueDepth
 from actors.room.requests import DeliverItem, GateItem, WhenQuiet
 from actors.room.tree import PATIENT
 from models.rooms.errors import BadValue, NotFound, Overloaded, RoomAway, RoomClosed, RoomsError

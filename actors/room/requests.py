@@ -15,12 +15,15 @@ from actors.machines.room.proactive import Gated, Item, gate
 from actors.machines.room.steps import LOCK, Steps
 from models.rooms.content import Content
 from models.rooms.event import NOTHING, RoomEvent
-from models.rooms.kinds import EventType
+from models.rooms.kinds import ChannelType, EventType
 from models.rooms.room import RoomContext
 from models.rooms.traffic import DeliveryStatus, InboundMessage, InboundResult, SessionStarted
 from supervision import Request
 
 T_co = TypeVar("T_co", covariant=True)
+
+SESSIONS = (ChannelType.VOICE, ChannelType.REALTIME_VOICE, ChannelType.REALTIME_AUDIO_VIDEO)
+"""Channels that have sessions, and tell themselves when one has started."""
 
 
 @attrs.frozen
@@ -32,7 +35,8 @@ class Inbound(Request[InboundResult]):
     """Of the hook of this room that it comes from: if the room still waits for that, it goes before
     what the hook holds up, and is answered as soon as it is committed."""
     depth: int = 0
-    """Of the hooks that it comes from: one more for each hook inside a hook."""
+    """Of the hooks that it comes from: one more for each hook inside a hook. What comes from a hook
+    is answered as soon as it is committed."""
     key: str = ""
     """By which it can be cancelled, with others of the same key."""
     ticket: str = ""
@@ -206,6 +210,8 @@ class RoomMade(RoomOperation[None]):
     def _began(core: RoomCore, by: InboundMessage) -> None:
         channel_id, sender = by.channel_id, by.sender_id
         kind = core.channels[channel_id].type
+        if kind in SESSIONS:
+            return
         started = SessionStarted(core.room.id, channel_id, kind, sender, core.now)
         core.fire(HookTrigger.ON_SESSION_STARTED, started)
         core.announce("session_started", {"participant_id": sender}, channel_id=channel_id)

@@ -101,11 +101,11 @@ class RoomActor(DeferringRoom):
             return InboundResult(None, True, "overloaded")
         cascade = self._core.new_cascade(request.key)
         self._issue(request.ticket, cascade)
-        self._draw(cascade, request.run)
+        self._draw(cascade, request.run, request.depth)
         self._wait_for(cascade, Cascade.result)
         self._arrive(
             self._pipeline.inbound(message, cascade),
-            partial(self._message_over, cascade, bool(request.run)),
+            partial(self._message_over, cascade, request.depth > 0),
             cascade=cascade,
             sender=(message.channel_id, message.sender_id),
             run=request.run,
@@ -123,14 +123,12 @@ class RoomActor(DeferringRoom):
             raise RefuseFor(error) from None
         cascade = self._admitted(request.key)
         self._issue(request.ticket, cascade)
-        self._draw(cascade, request.run)
+        self._draw(cascade, request.run, request.depth)
         self._core.now = self._plan.wall()
         event = from_application(self._core, request)
-        if request.depth > event.chain_depth:
-            event = attrs.evolve(event, chain_depth=request.depth)
         self._arrive(
             self._pipeline.sent(event, cascade),
-            partial(self._message_over, cascade, bool(request.run)),
+            partial(self._message_over, cascade, request.depth > 0),
             cascade=cascade,
             sender=(request.channel_id, request.participant_id),
             run=request.run,
@@ -213,12 +211,12 @@ class RoomActor(DeferringRoom):
         self._refused += 1
         return True
 
-    def _draw(self, cascade: Cascade, run: str) -> None:
+    def _draw(self, cascade: Cascade, run: str, depth: int) -> None:
         """What a hook says is drawn from the budget of what the hook is asked about."""
-        above = next((p.cascade for p in self._line.inside if p.name == run), None)
+        above = next((p.cascade for p in self._line if run and p.name == run), None)
         if above is not None:
-            cascade.exhausted = not above.may_answer()
-            cascade.budget = above.budget
+            cascade.above = above.above or above
+        cascade.depth = depth
 
     # -- callers --------------------------------------------------------------------------
 
@@ -237,7 +235,8 @@ class RoomActor(DeferringRoom):
                 cascade.failure = fault
         self._is_committed(cascade)
         if nested:
-            self._settle(cascade)  # the hook it comes from must not wait for what it causes
+            # A hook must not wait for what it causes: that may be to tell the same hook.
+            self._settle(cascade)
         self._core.let_go(cascade)
 
     def _settle(self, cascade: Cascade) -> None:

@@ -114,7 +114,7 @@ class Waiting:
 
     def _ask_hooks(self, passage: Passage, wait: RunHooks) -> None:
         context = self.around.context()
-        hooks = self.around.hooks().matching(wait.trigger, wait.payload)
+        hooks = wait.part.of(self.around.hooks().matching(wait.trigger, wait.payload))
         request = RunSync(
             wait.trigger,
             wait.payload,

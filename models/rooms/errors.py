@@ -70,6 +70,18 @@ class RoomClosed(RoomsError):
 
 
 @attrs.define(eq=False)
+class ReentrantCall(RoomsError):
+    """A hook that a room waits for may not have a message routed: it might be to that room, which
+    could not take it. Name the room.
+    """
+
+    hook: str
+
+    def __str__(self) -> str:
+        return f"hook {self.hook!r} has to name the room of a message: its own room waits for it"
+
+
+@attrs.define(eq=False)
 class Overloaded(RoomsError):
     """Too much is under way already; nothing was written. Try again later."""
 

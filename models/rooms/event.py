@@ -19,6 +19,8 @@ from models.rooms.kinds import (
 
 NOTHING: Mapping[str, Any] = {}
 """An empty mapping, shared: nobody writes into these."""
+SEGMENTED = "_segmented"
+"""The metadata of an answer whose parts have been delivered as events already."""
 
 
 @attrs.frozen

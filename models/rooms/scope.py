@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from models.rooms.errors import BadValue
 from models.rooms.event import RoomEvent
 from models.rooms.kinds import (
     Access,
@@ -37,6 +38,18 @@ def effective_visibility(event: RoomEvent, source: ChannelBinding | None) -> str
     if event.visibility != "all" or source is None:
         return event.visibility
     return source.visibility
+
+
+def check_scope(scope: str | None) -> None:
+    """What may be said of who reads the answers to an event.
+
+    Raises:
+        BadValue: it says that nobody may, by a word that is for the room's own records.
+    """
+    if scope in ("", "internal"):
+        raise BadValue(
+            [f"response_visibility: {scope!r} is nobody's; answers that are for nobody are `none`"]
+        )
 
 
 def receives(event: RoomEvent, binding: ChannelBinding, source: ChannelBinding | None) -> bool:

@@ -36,6 +36,13 @@ class InboundMessage:
     created_at: datetime | None = None
 
 
+def keyed(channel_id: str, external_id: str) -> str:
+    """The idempotency key of what has this id at a channel's provider: what comes twice is written
+    once. It names the channel, for two channels of a room may both count from 1.
+    """
+    return f"{channel_id}:{external_id}"
+
+
 @attrs.frozen
 class InboundResult:
     """What became of it, once everything it caused is done."""

@@ -33,10 +33,17 @@ from models.rooms.channel import (
     StreamText,
 )
 from models.rooms.content import Content, Text
-from models.rooms.event import RoomEvent
+from models.rooms.event import SEGMENTED, RoomEvent
 from models.rooms.info import ChannelInfo
 from models.rooms.room import ChannelBinding
-from models.rooms.traffic import SENT, DeliveryStatus, InboundMessage, InboundResult, ProviderResult
+from models.rooms.traffic import (
+    SENT,
+    DeliveryStatus,
+    InboundMessage,
+    InboundResult,
+    ProviderResult,
+    keyed,
+)
 from supervision import Actor, ActorRef, Promise, Refuse, Reply, handles
 from supervision.resilience import Admitted, Bulkhead, Rejected
 from transports.channels.config import ChannelConfig, ChannelStatistics
@@ -53,9 +60,6 @@ from transports.channels.streams import StreamedAnswer
 from transports.channels.work import Bindings, Job, Show
 
 logger = logging.getLogger("troupe.transports.channels")
-
-SEGMENTED = "_segmented"
-"""The metadata of an answer whose parts have been delivered as events already."""
 
 
 class Channel(Actor[Any]):
@@ -144,10 +148,11 @@ class Channel(Actor[Any]):
         Args:
             room_id: the room it belongs to; None lets the router find one.
             fields: more of `InboundMessage`. With an `external_id`, what a provider brings twice is
-                written once.
+                written once, unless an `idempotency_key` says otherwise.
         """
         said = Text(content) if isinstance(content, str) else content
-        fields.setdefault("idempotency_key", fields.get("external_id"))
+        if external_id := fields.get("external_id"):
+            fields.setdefault("idempotency_key", keyed(self.info.id, external_id))
         message = InboundMessage(self.info.id, sender_id, said, **fields)
         return self.desk.ask(Receive(message, room_id), timeout=self.config.receive_timeout)
 

@@ -13,8 +13,8 @@ from models.rooms.content import Composite, Content, Delete, Edit, Media, System
 from models.rooms.errors import BadValue
 from models.rooms.event import NOTHING
 from models.rooms.kinds import EventType
-from models.rooms.traffic import DeliveryStatus, InboundMessage
-from models.rooms.wire import content_from_wire, loads
+from models.rooms.traffic import DeliveryStatus, InboundMessage, keyed
+from models.rooms.wire import loads
 from transports.channels.bodies import inbound_content, nothing_to_send
 
 _NAME: list[Any] = [min_len(1), max_len(512)]
@@ -37,8 +37,7 @@ class _Said:
     sender_id: str = attrs.field(validator=_NAME)
     body: str = ""
     media: Sequence[_File] = attrs.field(default=(), validator=max_len(20))
-    content: Any = None
-    """As `content_from_wire` reads it."""
+    content: Content | None = None
     external_id: str | None = attrs.field(default=None, validator=optional(_NAME))
     thread_id: str | None = None
     parent_event_id: str | None = None
@@ -82,9 +81,10 @@ def read_message(
     faults: list[str] = []
     if said.room_id is not None and not may_choose_room:
         faults.append("room_id: messages of this channel do not choose their room")
-    if said.external_id is None and unnamed is None:
+    name = said.external_id or unnamed
+    if name is None:
         faults.append("external_id: needed where the signature holds no time")
-    if faults:
+    if name is None or faults:
         raise BadValue(faults)
     message = InboundMessage(
         channel_id,
@@ -94,7 +94,7 @@ def read_message(
         external_id=said.external_id,
         thread_id=said.thread_id,
         parent_event_id=said.parent_event_id,
-        idempotency_key=said.external_id or unnamed,
+        idempotency_key=keyed(channel_id, name),
         provider_message_id=said.external_id,
         metadata=said.metadata,
     )
@@ -129,23 +129,11 @@ def _content(said: _Said) -> Content:
         return inbound_content(said.body, _files(said.media))
     if said.body or said.media:
         raise BadValue(["content: goes without 'body' and 'media'"])
-    try:
-        content = content_from_wire(said.content, unknown_keys=True)
-    except BadValue as bad:
-        raise BadValue([_below("content", fault) for fault in bad.faults]) from None
-    if _ours(content):
+    if _ours(said.content):
         raise BadValue(["content: 'system' and 'tool_call' are what rooms say, not people"])
-    if nothing_to_send(content):
+    if nothing_to_send(said.content):
         raise BadValue(["content: nothing is said"])
-    return content
-
-
-def _below(name: str, fault: str) -> str:
-    """A fault of a part, as one of the whole."""
-    where, colon, problem = fault.partition(": ")
-    if not colon or " " in where:
-        return f"{name}: {fault}"
-    return f"{name}{where if where.startswith('[') else f'.{where}'}: {problem}"
+    return said.content
 
 
 def _ours(content: Content) -> bool:

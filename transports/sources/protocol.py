@@ -21,7 +21,7 @@ import orjson
 
 from models.rooms.content import Text
 from models.rooms.event import NOTHING
-from models.rooms.traffic import InboundMessage, InboundResult
+from models.rooms.traffic import InboundMessage, InboundResult, keyed
 
 
 @attrs.define(eq=False)
@@ -109,9 +109,6 @@ def json_message(payload: str | bytes, channel_id: str) -> InboundMessage | None
 
 
 def identified(message: InboundMessage, external_id: str) -> InboundMessage:
-    """The message under the id its source has for it: what comes twice is written once.
-
-    The key that says so names the channel, for two sources may both count from 1.
-    """
-    key = f"{message.channel_id}:{external_id}"
+    """The message under the id its source has for it: what comes twice is written once."""
+    key = keyed(message.channel_id, external_id)
     return attrs.evolve(message, external_id=external_id, idempotency_key=key)

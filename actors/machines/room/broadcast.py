@@ -10,7 +10,7 @@ from actors.machines.room.cascade import Cascade
 from actors.machines.room.core import DeliverySet, RoomCore
 from actors.machines.room.instructing import may_show
 from actors.machines.room.steps import Carry
-from actors.machines.room.turns import Turn, Turns
+from actors.machines.room.turns import Turn, Turns, unregistered
 from models.rooms.content import Text
 from models.rooms.event import DeliveryError, DeliveryResult, RoomEvent
 from models.rooms.info import ChannelInfo
@@ -71,8 +71,7 @@ def broadcast(
     for binding in targets:
         info = core.channels.get(binding.channel_id)
         if info is None:
-            code = "channel_not_registered"
-            refused.append(failed(binding, code, "no such channel is registered on this node"))
+            refused.append(unregistered(binding.channel_id))
         elif binding.category is ChannelCategory.INTELLIGENCE:
             turns.add(binding.channel_id, told, cascade, before)
         else:

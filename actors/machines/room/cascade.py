@@ -37,8 +37,10 @@ class Cascade:
     nothing: bool = False
     """There was nothing to do, and that is no fault."""
     cancelled: bool = False
-    exhausted: bool = False
-    """It comes from a hook of another cascade, whose budget is spent."""
+    above: Cascade | None = None
+    """It comes from a hook that this other one waits for, and is drawn from its budget."""
+    depth: int = 0
+    """Of the hooks that it comes from."""
 
     def hold(self) -> None:
         """Something of it has begun."""
@@ -54,8 +56,9 @@ class Cascade:
 
     def may_answer(self) -> bool:
         """Take one answer from the budget."""
-        self.budget -= 1
-        return self.budget >= 0
+        payer = self.above or self
+        payer.budget -= 1
+        return payer.budget >= 0
 
     def result(self) -> InboundResult:
         """What its caller is told."""

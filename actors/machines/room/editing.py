@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 
 from models.rooms.content import Content, Delete, Edit, Text
 from models.rooms.event import RoomEvent
+from models.rooms.info import ChannelInfo
 from models.rooms.kinds import (
     ChannelType,
     DeleteType,
@@ -15,6 +18,7 @@ from models.rooms.kinds import (
 )
 from models.rooms.room import Participant
 
+NO_CHANNELS: Mapping[str, ChannelInfo] = {}
 MAY_ADMINISTER = (ParticipantRole.OWNER, ParticipantRole.AGENT)
 
 
@@ -36,12 +40,19 @@ def target_of(event: RoomEvent) -> str | None:
             return None
 
 
-def why_not(event: RoomEvent, target: RoomEvent | None, sender: Participant | None) -> str | None:
+def why_not(
+    event: RoomEvent,
+    target: RoomEvent | None,
+    sender: Participant | None,
+    channels: Mapping[str, ChannelInfo] = NO_CHANNELS,
+) -> str | None:
     """The code of the rule that forbids a change; None if it may be.
 
     Args:
         target: what it changes, if the room has it.
         sender: who wants it, if they take part.
+        channels: of the node; the same id on two of them is one person only if both know people
+            by name, or the room knows that they come by both.
     """
     if (
         target is None
@@ -61,7 +72,22 @@ def why_not(event: RoomEvent, target: RoomEvent | None, sender: Participant | No
     who, author = event.source.participant_id, target.source.participant_id
     if not who or not author:
         return "identity_required_for_edit"
-    return None if who == author else "not_original_author"
+    if who != author or not _one_person(event, target, sender, channels):
+        return "not_original_author"
+    return None
+
+
+def _one_person(
+    event: RoomEvent,
+    target: RoomEvent,
+    sender: Participant | None,
+    channels: Mapping[str, ChannelInfo],
+) -> bool:
+    here, there = event.source.channel_id, target.source.channel_id
+    if here == there or (sender is not None and {here, there} <= set(sender.connected_via)):
+        return True
+    infos = [channels[name] for name in (here, there) if name in channels]
+    return all(info.sender_is_participant for info in infos)
 
 
 def changed(event: RoomEvent, target: RoomEvent) -> RoomEvent:

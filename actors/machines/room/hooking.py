@@ -265,6 +265,23 @@ def _priority(hook: Hook) -> int:
 NO_HOOKS = HookTable()
 
 
+class Part(enum.Enum):
+    """Which of the hooks that decide are asked."""
+
+    ALL = enum.auto()
+    EARLY = enum.auto()
+    """Those that need no lock."""
+    LATE = enum.auto()
+    """The others."""
+
+    def of(self, hooks: Sequence[Hook]) -> Sequence[Hook]:
+        """Those that it means."""
+        if self is Part.ALL:
+            return hooks
+        early, late = parted(hooks)
+        return early if self is Part.EARLY else late
+
+
 def parted(hooks: Sequence[Hook]) -> tuple[Sequence[Hook], Sequence[Hook]]:
     """Those that are asked before the event's turn, and those that are asked in it.
 
@@ -339,3 +356,14 @@ class Verdict:
     observations: Sequence[Observation] = ()
     metadata: Mapping[str, Any] = NOTHING
     errors: Sequence[HookError] = ()
+
+    def and_then(self, later: Verdict) -> Verdict:
+        """What came of asking others afterwards, with what these have added."""
+        return attrs.evolve(
+            later,
+            injected=(*self.injected, *later.injected),
+            tasks=(*self.tasks, *later.tasks),
+            observations=(*self.observations, *later.observations),
+            metadata={**self.metadata, **later.metadata},
+            errors=(*self.errors, *later.errors),
+        )

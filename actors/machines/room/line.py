@@ -90,9 +90,12 @@ class Line:
             del self.waiting[0]
             return self._enter(first)
         held: set[object] = set()
+        asking = {p.name for p in self.waiting if isinstance(p.waits, RunHooks)}
         for passage in self.waiting:
             wants = isinstance(passage.waits, Lock)
-            if wants and (passage.sender is None or passage.sender not in held):
+            # What a hook says that is asked before the lock: its own message waits for it.
+            ahead = passage.nested_in in asking
+            if wants and (passage.sender is None or passage.sender not in held or ahead):
                 self.waiting.remove(passage)
                 return self._enter(passage)
             held.add(passage.sender)

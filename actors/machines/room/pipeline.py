@@ -30,7 +30,7 @@ from actors.machines.room.broadcast import broadcast, deliver_injected
 from actors.machines.room.cascade import Cascade
 from actors.machines.room.converting import converted
 from actors.machines.room.core import RoomCore
-from actors.machines.room.hooking import HookTrigger, InjectedEvent, Verdict
+from actors.machines.room.hooking import HookTrigger, InjectedEvent, Part, Verdict, parted
 from actors.machines.room.identifying import Challenged, IdentitySettings, sender_of
 from actors.machines.room.instructing import same_kind
 from actors.machines.room.lifecycle import OPEN
@@ -55,7 +55,7 @@ from models.rooms.kinds import (
     RoomStatus,
 )
 from models.rooms.room import DETACHED, ChannelBinding
-from models.rooms.scope import narrowed, why_not_writable
+from models.rooms.scope import check_scope, narrowed, why_not_writable
 from models.rooms.traffic import InboundMessage, Observation, Task
 from models.rooms.turns import Answer
 from transports.stores.backend import Change, DuplicateKey
@@ -79,11 +79,16 @@ class Pipeline:
     def inbound(self, message: InboundMessage, cascade: Cascade) -> Steps[None]:
         """A message from a channel, from step 3 on."""
         core = self.core
+        check_scope(message.response_visibility)
         info = core.channels[message.channel_id]
         event = converted(core, message, info)
         challenge: InjectedEvent | None = None
+        early: Verdict | None = None
         try:
             sender = yield from sender_of(core, self.identity, message, event, info)
+            told = attrs.evolve(event.source, participant_id=sender.participant_id)
+            event = attrs.evolve(event, source=told, chain_depth=cascade.depth)
+            early = yield from self._judged_early(event)
         except Challenged as challenged:
             challenge = challenged.inject
         yield LOCK
@@ -106,10 +111,28 @@ class Pipeline:
                 {"participant_id": sender.joining.id},
             )
             yield from self.commit(core.change((record,), participants=(sender.joining,)))
-        if sender.participant_id != event.source.participant_id:
-            told = attrs.evolve(event.source, participant_id=sender.participant_id)
-            event = attrs.evolve(event, source=told)
-        self.conclude(cascade, (yield from self.passage(event, source, cascade, root=True)))
+        yield from self._through(event, source, cascade, early)
+
+    def _through(
+        self,
+        event: RoomEvent,
+        source: ChannelBinding | None,
+        cascade: Cascade,
+        early: Verdict | None,
+    ) -> Steps[None]:
+        """What came from outside, once it is inside."""
+        why = self._loops(cascade)
+        self.conclude(
+            cascade,
+            (yield from self.passage(event, source, cascade, root=True, why=why, early=early)),
+        )
+
+    def _loops(self, cascade: Cascade) -> str | None:
+        """The rule by which a hook has said enough: one that answers itself would never end."""
+        if cascade.above is not None:
+            return None if cascade.may_answer() else "reentry_loop_cap"
+        deep = cascade.depth >= self.core.settings.max_chain_depth
+        return "event_chain_depth_limit" if deep else None
 
     def _challenge(self, inject: InjectedEvent, cascade: Cascade) -> Steps[None]:
         """The question that an unknown sender is asked: stored, and brought to them."""
@@ -120,11 +143,14 @@ class Pipeline:
 
     def sent(self, event: RoomEvent, cascade: Cascade) -> Steps[None]:
         """An event from the application, on a channel that is bound: the same way in."""
+        check_scope(event.response_visibility)
+        event = attrs.evolve(event, chain_depth=max(event.chain_depth, cascade.depth))
+        early = yield from self._judged_early(event)
         yield LOCK
         yield from self.catch_up()
         self.gate(event)
         source = self.core.bindings.get(event.source.channel_id)
-        self.conclude(cascade, (yield from self.passage(event, source, cascade, root=True)))
+        yield from self._through(event, source, cascade, early)
 
     def conclude(self, cascade: Cascade, event: RoomEvent) -> None:
         """What its sender will be told: of a replay, what became of the first."""
@@ -238,6 +264,7 @@ class Pipeline:
         *,
         root: bool = False,
         why: str | None = None,
+        early: Verdict | None = None,
         turn: Turn | None = None,
         observations: Sequence[Observation] = (),
     ) -> Steps[RoomEvent]:
@@ -247,6 +274,7 @@ class Pipeline:
             source: the binding it came by.
             root: it is what somebody sent, and not an answer.
             why: the code of the rule that blocks it, if one is known before the hooks run.
+            early: what hooks have said that need no lock.
             turn: whose answer it is.
         Raises:
             Turned: it is refused, and not on record.
@@ -257,9 +285,9 @@ class Pipeline:
             return original
         event = yield from self._threaded(event)
         target = yield from self._target(event)
-        verdict = None
+        verdict = early
         if why is None and core.hooks.has(HookTrigger.BEFORE_BROADCAST):
-            verdict = yield from self._judged(event)
+            verdict = yield from self._judged(event, early)
         judged = event if verdict is None or verdict.blocked else self._scoped(verdict.event, event)
         if verdict is not None and verdict.blocked:
             why = verdict.blocked_by or "hook"
@@ -267,6 +295,8 @@ class Pipeline:
                 cascade.reason = verdict.reason
         elif why is None:
             why = "source_unbound" if source is None else why_not_writable(source)
+        if why is None and (judged.type, judged.content) != (event.type, event.content):
+            target = yield from self._target(judged)  # a hook may have made it another change
         try:
             return (
                 yield from self._stored(
@@ -317,18 +347,43 @@ class Pipeline:
         name = editing.target_of(event)
         target = (yield from self.find(name)) if name is not None else None
         who = self.core.participants.get(event.source.participant_id or "")
-        reason = editing.why_not(event, target, who)
+        reason = editing.why_not(event, target, who, self.core.channels)
         if reason is not None:
             raise Turned(reason)
         return target
 
-    def _judged(self, event: RoomEvent) -> Steps[Verdict]:
-        """Step 7: the hooks may change it or block it. They see the index it would get."""
+    def _judged_early(self, event: RoomEvent) -> Steps[Verdict | None]:
+        """The hooks that need no lock: slow ones hold up nobody else so. None if there are none."""
+        hooks = self.core.hooks
+        if not hooks.has(HookTrigger.BEFORE_BROADCAST):
+            return None
+        early, _ = parted(hooks.matching(HookTrigger.BEFORE_BROADCAST, event))
+        return (yield from self._asked(event, Part.EARLY)) if early else None
+
+    def _judged(self, event: RoomEvent, early: Verdict | None) -> Steps[Verdict]:
+        """Step 7: the hooks may change it or block it."""
+        if early is None:
+            return (yield from self._asked(event, Part.ALL))
+        if early.blocked:
+            return early
+        changed = attrs.evolve(
+            self._scoped(early.event, event), parent_event_id=event.parent_event_id
+        )
+        return early.and_then((yield from self._asked(changed, Part.LATE)))
+
+    def _asked(self, event: RoomEvent, part: Part) -> Steps[Verdict]:
+        """They see the index it would get."""
         shown = attrs.evolve(event, index=self.core.next_index)
-        verdict: Verdict = yield RunHooks(HookTrigger.BEFORE_BROADCAST, shown)
+        verdict: Verdict = yield RunHooks(HookTrigger.BEFORE_BROADCAST, shown, part)
         for error in verdict.errors:
             self.core.announce(
-                "hook_error", {"hook": error.hook, "trigger": str(error.trigger)}, event_id=event.id
+                "hook_error",
+                {
+                    "hook_name": error.hook,
+                    "trigger": error.trigger.value,
+                    "error": error.error_type or error.fault.value,
+                },
+                event_id=event.id,
             )
         return verdict
 
@@ -415,6 +470,8 @@ class Pipeline:
         """Steps 8 and 13: on disk, then in mind."""
         yield Keep(change)
         self.core.accept(change)
+        if change.changed:
+            self.turns.revise({event.id: editing.readable(event) for event in change.changed})
 
     # -- answers ----------------------------------------------------------------------------
 
@@ -494,7 +551,12 @@ def _binding(core: RoomCore, info: ChannelInfo) -> ChannelBinding:
 
 
 def _placed(core: RoomCore, one: InjectedEvent, index: int) -> RoomEvent:
-    """An injected event as it is committed."""
+    """An injected event as it is committed. A key would make a replay of what it comes with."""
     return attrs.evolve(
-        one.event, room_id=core.room.id, index=index, status=EventStatus.DELIVERED, blocked_by=None
+        one.event,
+        room_id=core.room.id,
+        index=index,
+        status=EventStatus.DELIVERED,
+        blocked_by=None,
+        idempotency_key=None,
     )

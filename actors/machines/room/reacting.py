@@ -9,11 +9,11 @@ import attrs
 
 from actors.machines.room.hooking import HookTrigger
 from actors.machines.room.pipeline import Pipeline
-from actors.machines.room.steps import LOCK, Steps
+from actors.machines.room.steps import LOCK, Steps, Turned
 from actors.machines.room.turns import Turn
 from models.rooms.content import Text, ToolCall
 from models.rooms.errors import RoomsError
-from models.rooms.event import DeliveryError, DeliveryResult
+from models.rooms.event import SEGMENTED, DeliveryError, DeliveryResult, RoomEvent
 from models.rooms.kinds import DeliveryOutcome, EventType, ToolStatus
 from models.rooms.room import DETACHED
 from models.rooms.turns import Answer, Reaction
@@ -36,7 +36,7 @@ def used_tool(
 def segment(pipeline: Pipeline, turn: Turn, text: str) -> Steps[None]:
     """Text that a tool call has cut off from what follows: a message of its own."""
     yield LOCK
-    yield from pipeline.answer(turn, Answer(Text(text)))
+    yield from _said(pipeline, turn, Answer(Text(text)))
 
 
 def tool(pipeline: Pipeline, turn: Turn, call: ToolCall) -> Steps[None]:
@@ -44,7 +44,16 @@ def tool(pipeline: Pipeline, turn: Turn, call: ToolCall) -> Steps[None]:
     yield LOCK
     pending = call.status is ToolStatus.PENDING
     kind = EventType.TOOL_CALL_START if pending else EventType.TOOL_CALL_END
-    yield from pipeline.answer(turn, Answer(call, kind))
+    yield from _said(pipeline, turn, Answer(call, kind))
+
+
+def _said(pipeline: Pipeline, turn: Turn, answer: Answer) -> Steps[RoomEvent | None]:
+    """One answer. If it is turned down (an edit of what is not there) the others still count."""
+    try:
+        return (yield from pipeline.answer(turn, answer))
+    except Turned as refused:
+        _tell_error(pipeline, turn, refused.reason)
+        return None
 
 
 def heard(pipeline: Pipeline, turn: Turn, reaction: Reaction) -> Steps[None]:
@@ -77,11 +86,11 @@ def _settled(pipeline: Pipeline, turn: Turn, reaction: Reaction) -> Steps[None]:
     text = turn.take()
     if text:
         marks = _marks(reaction)
-        event = yield from pipeline.answer(turn, Answer(Text(text), metadata=marks))
+        event = yield from _said(pipeline, turn, Answer(Text(text), metadata=marks))
         if event is not None and event.blocked:
             _close(pipeline, turn, event.blocked_by)
     for answer in reaction.answers:
-        yield from pipeline.answer(turn, answer)
+        yield from _said(pipeline, turn, answer)
     if reaction.tasks or reaction.observations or reaction.metadata_updates:
         room = core.room
         if reaction.metadata_updates:
@@ -113,7 +122,7 @@ def _close(pipeline: Pipeline, turn: Turn, error: str | None) -> None:
         return
     segmented = None
     if error is None and turn.segments:
-        segmented = attrs.evolve(pipeline.turns.draft(turn), metadata={"_segmented": True})
+        segmented = attrs.evolve(pipeline.turns.draft(turn), metadata={SEGMENTED: True})
     pipeline.turns.close_streams(turn, segmented, error)
 
 

@@ -69,6 +69,7 @@ def delete_event(
         return ()
     gone: Sequence[str] = yield EraseEvent(event_id, cascade_replies)
     core.forget(gone)
+    pipeline.turns.revise(dict.fromkeys(gone))
     told = attrs.evolve(event, metadata={**event.metadata, "deleted_event_ids": list(gone)})
     core.fire(HookTrigger.ON_EVENT_DELETED, told)
     return gone

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from actors.machines.room.hooking import HookTrigger
+from actors.machines.room.hooking import HookTrigger, Part
 from models.rooms.event import NOTHING, RoomEvent
 from models.rooms.room import ChannelBinding, RoomContext
 from models.rooms.traffic import InboundMessage
@@ -48,6 +48,7 @@ class RunHooks:
 
     trigger: HookTrigger
     payload: Any
+    part: Part = Part.ALL
 
 
 @attrs.frozen

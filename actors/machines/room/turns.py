@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
@@ -11,8 +11,14 @@ from actors.machines.room.cascade import Cascade
 from actors.machines.room.core import RoomCore
 from actors.machines.room.steps import BeginTurn, EndStream, OpenStream, StopTurn, StreamMore
 from models.rooms.content import Text
-from models.rooms.event import EventSource, RoomEvent
-from models.rooms.kinds import Access, ChannelCategory, ChannelDirection
+from models.rooms.event import DeliveryError, DeliveryResult, EventSource, RoomEvent
+from models.rooms.kinds import (
+    Access,
+    ChannelCategory,
+    ChannelDirection,
+    ChannelType,
+    DeliveryOutcome,
+)
 from models.rooms.room import ChannelBinding, RoomContext
 from models.rooms.scope import admits, history_of
 
@@ -81,7 +87,8 @@ class Turns:
         while line:
             turn = line[0]
             binding = self.core.bindings.get(turn.channel_id)
-            if binding is not None and not turn.cascade.cancelled:
+            known = turn.channel_id in self.core.channels
+            if known and binding is not None and not turn.cascade.cancelled:
                 self.by_id[turn.id] = turn
                 context = self._context_for(turn, binding)
                 begin = BeginTurn(turn.channel_id, turn.id, turn.trigger, context, binding)
@@ -89,7 +96,8 @@ class Turns:
                 return
             turn.over = True
             line.popleft()
-            self.core.delivered(turn.trigger.id, turn.channel_id, None)
+            result = None if known or binding is None else unregistered(turn.channel_id)
+            self.core.delivered(turn.trigger.id, turn.channel_id, result)
             if not line:
                 del self.lines[turn.channel_id]
 
@@ -166,7 +174,7 @@ class Turns:
             room_id=self.core.room.id,
             source=EventSource(
                 turn.channel_id,
-                self.core.channels[turn.channel_id].type,
+                self._type_of(turn.channel_id),
                 ChannelDirection.OUTBOUND,
                 participant_id=turn.channel_id,
             ),
@@ -178,6 +186,24 @@ class Turns:
             parent_event_id=trigger.parent_event_id,
             correlation_id=turn.correlation,
         )
+
+    def revise(self, now: Mapping[str, RoomEvent | None]) -> None:
+        """What was said has been changed, or is gone (None): turns that wait read it so."""
+        for line in self.lines.values():
+            for turn in line:
+                events = turn.context.recent_events
+                if turn.id in self.by_id or not any(event.id in now for event in events):
+                    continue
+                kept = (now.get(event.id, event) for event in events)
+                recent = tuple(event for event in kept if event is not None)
+                turn.context = attrs.evolve(turn.context, recent_events=recent)
+
+    def _type_of(self, channel_id: str) -> ChannelType:
+        """It may have been unregistered, or have left the room, in the middle of its turn."""
+        binding, info = self.core.bindings.get(channel_id), self.core.channels.get(channel_id)
+        if binding is not None:
+            return binding.channel_type
+        return info.type if info is not None else ChannelType.AI
 
     def review(self) -> None:
         """Bindings have changed: who may not watch an answer any more sees no more of it."""
@@ -217,6 +243,14 @@ class Turns:
         for turn in running:
             self.core.out.append(StopTurn(turn.channel_id, turn.id))
         return len(running)
+
+
+def unregistered(channel_id: str) -> DeliveryResult:
+    """The delivery to a channel that the room has and the node does not."""
+    fault = DeliveryError(
+        "channel_not_registered", "no such channel is registered on this node", retryable=False
+    )
+    return DeliveryResult(channel_id, DeliveryOutcome.FAILED, error=fault)
 
 
 def streaming(core: RoomCore, trigger: RoomEvent, agent: ChannelBinding) -> list[str]:

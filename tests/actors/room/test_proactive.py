@@ -12,6 +12,7 @@ import trio
 from actors.machines.room.hooking import Hook, HookExecution, HookResult, HookTrigger
 from actors.machines.room.proactive import Item, ItemStatus, Queued, Strategy, WaitForIdle
 from actors.room.proactive_messages import ListDead, ProactiveConfig, QueueDepth
+from actors.room.requests import DeliverItem
 from actors.room.scripted_agent import Turn
 from actors.room.testing import RoomRig
 from models.rooms.content import Content, Media, Text, text_of
@@ -431,3 +432,13 @@ async def test_it_may_come_at_the_very_moment_a_room_is_put_away(system: SystemU
         if len(ws.texts) % 4 == 0:
             await trio.sleep(4.8 + len(ws.texts) / 100)
     assert len(ws.texts) == 40
+
+
+async def test_an_item_that_comes_twice_is_one_message(system: SystemUnderTest) -> None:
+    rig, ws, agent = await a_room(system)
+    room = await rig.rooms.room("r")
+    item = Item("once", "r", Text("x"))
+    first = await room.ask(DeliverItem(item))
+    again = await room.ask(DeliverItem(item))
+    assert first.event == again.event
+    assert (len(agent.seen), ws.texts) == (1, ["I see"])

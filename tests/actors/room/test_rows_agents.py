@@ -158,7 +158,7 @@ async def test_b16_a_deciding_hook_that_fails_is_told_and_passed_over(
     async with rig.rooms.events() as told:
         result = await rig.rooms.process_inbound(said("web", "hi"), "r")
         announced = await drained(told)
-    hooks = [event.data["hook"] for event in announced if event.type == "hook_error"]
+    hooks = [event.data["hook_name"] for event in announced if event.type == "hook_error"]
     assert hooks == ["guard"]
     assert (result.blocked, list(ws.texts)) == (False, ["hi"])
 

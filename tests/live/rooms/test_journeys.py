@@ -413,3 +413,28 @@ async def test_edits_and_deletes_reach_a_websocket_as_such_and_a_phone_as_text(
         kept = await live.rooms.get_event("r", said.event_id)
         assert kept.metadata.get("deleted")
         assert attrs.evolve(kept).index == said.index
+
+
+# -- rooms that messages make ---------------------------------------------------------------------
+
+
+async def test_many_first_messages_at_once_make_one_room_in_which_all_are_answered(
+    store: StoreConfig,
+) -> None:
+    async with live_rooms(store, plan=RoomsPlan(newcomers=("ai",))) as live:
+        agent = await live.agent("ai", [lambda react: f"re: {text_of(react.event.content)}"])
+        sms = await live.transport("sms")
+        async with trio.open_nursery() as nursery:
+            for number in range(10):
+                nursery.start_soon(
+                    partial(sms.says, f"+1415555010{number}", f"hello {number}", room_id="new")
+                )
+        await until(partial(live.delivered, "new"))
+        said = {f"hello {number}" for number in range(10)}
+        assert {text_of(react.event.content) for react in agent.seen} == said
+        assert len(agent.seen) == 10
+        assert sorted(sms.texts) == sorted(f"re: {text}" for text in said)
+        room = await live.rooms.get_room("new")
+        assert room.metadata == {}
+        names = [each.channel_id for each in (await live.rooms.look("new")).bindings]
+        assert sorted(names) == ["ai", "sms"]

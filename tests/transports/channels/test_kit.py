@@ -251,7 +251,7 @@ async def test_what_comes_in_goes_to_the_desk(system: SystemUnderTest, desk: Des
     first, second = desk.received
     assert (first.message.channel_id, first.message.sender_id) == ("sms", "+15550100")
     assert (first.message.content, first.room_id) == (Text("hello"), None)
-    assert (first.message.external_id, first.message.idempotency_key) == ("x-1", "x-1")
+    assert (first.message.external_id, first.message.idempotency_key) == ("x-1", "sms:x-1")
     assert (second.room_id, second.message.metadata) == ("lobby", {"n": 2})
     assert second.message.idempotency_key is None
 

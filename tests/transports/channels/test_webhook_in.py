@@ -51,7 +51,8 @@ async def test_a_signed_message_is_committed_and_its_place_told(sender: Sender) 
     (received,) = sender.desk.received
     message = received.message
     assert (message.channel_id, message.sender_id, message.content) == ("crm", "ada", Text("hello"))
-    assert {message.external_id, message.idempotency_key, message.provider_message_id} == {"x-1"}
+    assert message.external_id == message.provider_message_id == "x-1"
+    assert message.idempotency_key == "crm:x-1"
     assert message.metadata == {"n": 1}
     assert received.room_id is None
 
@@ -116,7 +117,7 @@ async def test_roomkits_signature_is_over_the_body_alone(sender: Sender) -> None
     assert (await sender.post(body, "/webhooks/roomkit", headers=headers)).status_code == 200
     # Said again it is not known to be a repetition; the store knows it by its id.
     assert (await sender.post(body, "/webhooks/roomkit", headers=headers)).status_code == 200
-    assert [r.message.idempotency_key for r in sender.desk.received] == ["x-1", "x-1"]
+    assert [r.message.idempotency_key for r in sender.desk.received] == ["roomkit:x-1"] * 2
     assert (await sender.post(body, "/webhooks/crm", headers=headers)).status_code == 401
 
     body = orjson.dumps({"sender_id": "ada", "body": "hello"})
@@ -274,7 +275,7 @@ async def test_a_message_without_a_name_is_known_by_its_signature(sender: Sender
     await sender.post({"sender_id": "ada", "body": "hello"}, at=NOW + 1)
     first, second = (received.message.idempotency_key for received in sender.desk.received)
     assert first is not None
-    assert first.startswith(f"{int(NOW)}.")
+    assert first.startswith(f"crm:{int(NOW)}.")
     assert first != second
 
 

@@ -140,7 +140,7 @@ async def test_what_takes_long_is_accepted_and_goes_its_way(
         started = system.now
         response = await sender.post(said)
         assert response.status_code == 202
-        assert response.json() == {"status": "accepted", "idempotency_key": "x-1"}
+        assert response.json() == {"status": "accepted", "idempotency_key": "crm:x-1"}
         assert system.now - started == pytest.approx(5, abs=0.1)
         await trio.sleep(16)
         assert done == [pytest.approx(started + 20, abs=0.1)]

@@ -15,11 +15,10 @@ import attrs
 import orjson
 
 from models.rooms.errors import BadValue
-from models.rooms.event import RoomEvent
+from models.rooms.event import SEGMENTED, RoomEvent
 from models.rooms.traffic import EphemeralEvent
 from models.rooms.wire import from_wire
 from transports.channels.websocket import messages
-from transports.channels.websocket.streams import SEGMENTED
 
 # -- news -----------------------------------------------------------------------------------------
 

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import attrs
 
 from models.rooms.channel import StreamClosed, StreamOpened, StreamText
+from models.rooms.event import SEGMENTED
 from transports.channels.websocket import messages
 from transports.channels.websocket.decisions import Chunk
 from transports.channels.websocket.protocol import EndStream, Stream
-
-SEGMENTED = "_segmented"
-"""The metadata of an answer whose parts have been delivered as events already."""
 
 
 @attrs.define(eq=False)

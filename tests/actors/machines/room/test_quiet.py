@@ -58,7 +58,7 @@ def test_everybody_is_told_in_time_and_rightly(
             ((_, is_quiet),) = quiet.passed(moment)
             told = moment
             assert moment <= timeout + 1e-9
-            assert is_quiet == (not quiet.busy and moment - last_noise >= buffer)
+            assert is_quiet == (not quiet.busy and last_noise + buffer <= moment)
         at += after
         if quiet.busy:
             last_noise = at
