@@ -43,6 +43,7 @@ def rooms(
         identity=config.identity,
         bus=config.bus,
         sources=config.sources,
+        proactive=config.proactive,
     )
 
 

@@ -10,6 +10,7 @@ from actors.room.agent import RoomAgentConfig
 from actors.room.bus import BusConfig
 from actors.room.identity import IdentityConfig
 from actors.room.plan import RoomsPlan
+from actors.room.proactive_messages import ProactiveConfig
 from actors.room.sources import SourcesConfig
 from transports.channels.webhook import WebhookConfig
 from transports.channels.webhook_in import InboundWebhook
@@ -59,6 +60,7 @@ class RoomsConfig:
     identity: IdentityConfig = attrs.field(factory=IdentityConfig)
     bus: BusConfig = attrs.field(factory=BusConfig)
     sources: SourcesConfig = attrs.field(factory=SourcesConfig)
+    proactive: ProactiveConfig = attrs.field(factory=ProactiveConfig)
 
     def __attrs_post_init__(self) -> None:
         names = [*self.websockets, *self.agents, *self.webhooks]

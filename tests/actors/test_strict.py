@@ -18,6 +18,11 @@ class Colour(enum.Enum):
     AMBER = "amber"
 
 
+class Shade(enum.StrEnum):
+    DARK = "dark"
+    LIGHT = "light"
+
+
 @attrs.frozen
 class Lamp:
     """A section within sections, with a field that has no default."""
@@ -40,6 +45,7 @@ class House:
     owner: str = "nobody"
     lit: bool = False
     colour: Colour = Colour.RED
+    shade: Shade = Shade.DARK
     roof: Literal["flat", "gabled"] = "flat"
     size: Literal[1, 2] = 1
     door: Port | None = None
@@ -82,6 +88,7 @@ def test_every_kind_of_field_becomes_what_it_says() -> None:
         "owner": "Ada",
         "lit": True,
         "colour": "amber",
+        "shade": "light",
         "roof": "gabled",
         "size": 2,
         "door": "front",
@@ -97,6 +104,7 @@ def test_every_kind_of_field_becomes_what_it_says() -> None:
         owner="Ada",
         lit=True,
         colour=Colour.AMBER,
+        shade=Shade.LIGHT,
         roof="gabled",
         size=2,
         door=Port(1),
@@ -133,6 +141,8 @@ FAULTS: list[tuple[dict[str, object], str]] = [
     ({"lit": "no"}, "lit: expected bool, got 'no'"),
     ({"colour": "anber"}, "colour: expected one of 'red', 'amber'; got 'anber'; "
      "did you mean 'amber'?"),
+    ({"shade": "lihgt"}, "shade: expected one of 'dark', 'light'; got 'lihgt'; "
+     "did you mean 'light'?"),
     ({"roof": "thatched"}, "roof: expected one of 'flat', 'gabled'; got 'thatched'"),
     ({"roof": []}, "roof: expected one of 'flat', 'gabled'; got a list"),
     ({"size": True}, "size: expected one of 1, 2; got true"),
@@ -152,7 +162,8 @@ FAULTS: list[tuple[dict[str, object], str]] = [
      "spare[1].plaice: unknown name; did you mean 'place'?"),
     ({"ownr": "Ada"}, "ownr: unknown name; did you mean 'owner'?"),
     ({"a\nb": 1}, '"a\\nb": unknown name; known here: '
-     "floors, height, owner, lit, colour, roof, size, door, porch, rooms, sizes, lamps, spare"),
+     "floors, height, owner, lit, colour, shade, roof, size, door, porch, rooms, sizes, "
+     "lamps, spare"),
 ]  # fmt: skip
 
 

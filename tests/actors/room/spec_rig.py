@@ -35,10 +35,10 @@ async def pair(system: SystemUnderTest, **plan: Any) -> tuple[RoomRig, ScriptedC
 
 async def drained(told: AsyncIterator[FrameworkEvent]) -> list[FrameworkEvent]:
     """All that has been told by now."""
-    heard = []
+    heard: list[FrameworkEvent] = []
     with trio.move_on_after(0.5):
-        async for event in told:
-            heard.append(event)
+        while True:
+            heard.append(await anext(told))
     return heard
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import attrs
@@ -118,7 +119,7 @@ async def test_what_is_not_kept_is_brought_in_its_place(system: SystemUnderTest)
     say = saying(rig, results)
     async with trio.open_nursery() as nursery:
         for number, kind in enumerate((EventType.MESSAGE, EventType.TYPING, EventType.MESSAGE)):
-            nursery.start_soon(lambda n=number, k=kind: say(str(n), event_type=k))
+            nursery.start_soon(partial(say, str(number), event_type=kind))
             await trio.sleep(0.1)
     assert two.texts == ["0", "1", "2"]
     after = await rig.rooms.get_room("r")
@@ -127,7 +128,7 @@ async def test_what_is_not_kept_is_brought_in_its_place(system: SystemUnderTest)
 
 
 async def test_the_same_id_on_another_channel_is_another_person(system: SystemUnderTest) -> None:
-    rig, two = await pair(system)
+    rig, _ = await pair(system)
     first = await rig.rooms.process_inbound(said("one", "mine", sender="42"), "r")
     assert first.event is not None
     forged = said("two", Edit(first.event.id, Text("forged")), sender="42", event_type=EDIT)
@@ -143,7 +144,7 @@ async def test_the_same_id_on_another_channel_is_another_person(system: SystemUn
 async def test_a_hook_that_makes_something_else_of_an_edit_deletes_nothing(
     system: SystemUnderTest, content: Content
 ) -> None:
-    rig, two = await pair(system)
+    rig, _ = await pair(system)
 
     def clean(event: RoomEvent, context: object) -> HookResult:
         if event.type is not EDIT:

@@ -38,6 +38,7 @@ from transports.server.config import ServerConfig
 from transports.server.head import Head
 from transports.server.listener import Where
 from transports.server.tree import Server
+from transports.stores.backend import EventFilter
 from transports.stores.config import StoreConfig
 
 SECRET = Secret("between the sender and the node")
@@ -177,6 +178,12 @@ class LiveRooms:
         """Whether all of a room has been brought to everybody, as far as the store knows."""
         (room,) = [each for each in await self.rooms.find_rooms() if each.id == room_id]
         return room.delivered_index == room.latest_index
+
+    async def blocked_by(self, room_id: str) -> list[str | None]:
+        """Why events of a room were blocked, in order; indices are without gaps."""
+        events = await self.rooms.get_timeline(room_id, EventFilter(include_blocked=True))
+        assert [event.index for event in events] == list(range(len(events)))
+        return [event.blocked_by for event in events if event.blocked]
 
     async def room(self, room_id: str, *channels: str, **parts: Any) -> Sequence[ChannelBinding]:
         """A room with these channels; `parts` are those of `create_room`."""

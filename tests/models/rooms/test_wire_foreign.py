@@ -12,13 +12,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.rooms.content import CONTENT_TYPES, Composite, Content, Edit, Text
+from models.rooms.content import (
+    CONTENT_TYPES,
+    Composite,
+    Content,
+    Edit,
+    Location,
+    Media,
+    Text,
+)
 from models.rooms.errors import BadValue
 from models.rooms.event import RoomEvent
 from models.rooms.kinds import EventType
 from models.rooms.room import Room
 from models.rooms.traffic import InboundMessage, Observation
-from models.rooms.wire import content_from_wire, dumps, from_wire, loads, to_wire
+from models.rooms.wire import (
+    content_from_wire,
+    dumps,
+    from_wire,
+    loads,
+    restored,
+    stored,
+    to_wire,
+)
 from models.rooms.wire_strict import MOST_FAULTS
 from tests.models.rooms.samples import full
 from tests.models.rooms.shapes import VALUE_KINDS
@@ -98,6 +114,31 @@ class Say:
 def test_any_frozen_class_of_the_same_parts_is_read() -> None:
     frame = {"content": {"type": "edit", "target_event_id": "e", "new_content": {**TEXT}}}
     assert from_wire(frame, Say) == Say(Edit("e", Text("hi")))
+
+
+@attrs.frozen
+class Page:
+    """Contents that may be none, or only some."""
+
+    head: Content | None = None
+    figure: Text | Media | None = None
+    words: Text | None = None
+    rest: Sequence[Content | None] = ()
+
+
+def test_a_content_may_be_left_out_or_be_one_of_some() -> None:
+    place = {"type": "location", "latitude": 1, "longitude": 2}
+    assert from_wire({"head": None, "figure": None, "words": None}, Page) == Page()
+    page = Page(Location(1.0, 2.0), Media("data:x", "a/b"), Text("hi"), (None, Text("hi")))
+    assert from_wire(to_wire(page), Page) == page
+    assert restored(stored(page), Page) == page
+    data = {"head": {}, "figure": place, "words": place, "rest": [3]}
+    assert faults(data, Page) == [
+        f"head.type: missing; known here: {KNOWN}",
+        "figure.type: unknown; known here: text, media",
+        "words.type: expected 'text'",
+        "rest[0]: expected an object, got a number",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,11 @@ MALFORMED: list[tuple[str, bytes, str]] = [
     ("an empty text", b'{"sender_id": "a", "content": {"type": "text", "body": ""}}', "content: "),
     ("an unknown content", b'{"sender_id": "a", "content": {"type": "poem"}}', "content.type: "),
     ("half a content", b'{"sender_id": "a", "content": {"type": "text"}}', "content.body: missing"),
-    ("two contents", b'{"sender_id": "a", "body": "x", "content": {}}', "content: goes without"),
+    (
+        "two contents",
+        b'{"sender_id": "a", "body": "x", "content": {"type": "text", "body": "y"}}',
+        "content: goes without",
+    ),
     ("a room", b'{"sender_id": "a", "body": "x", "room_id": "lobby"}', "room_id: "),
 ]
 

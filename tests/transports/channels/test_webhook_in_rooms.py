@@ -36,7 +36,7 @@ class World:
     receiver: Receiver
     posted: int = 0
 
-    async def says(self, text: str, name: str) -> httpx.Response:
+    async def says(self, text: str, name: str, channel: str = "shop") -> httpx.Response:
         self.posted += 1
         body = orjson.dumps({"sender_id": "ada", "body": text, "external_id": name})
         at = str(NOW + self.posted)
@@ -45,14 +45,14 @@ class World:
             "X-Troupe-Timestamp": at,
             "X-Troupe-Signature": sign(SECRET, body, at),
         }
-        return await self.client.post("/webhooks/shop", content=body, headers=headers)
+        return await self.client.post(f"/webhooks/{channel}", content=body, headers=headers)
 
 
 @pytest.fixture
 async def world(system: SystemUnderTest) -> AsyncIterator[World]:
     rig = await RoomRig.start(system)
     desk = rig.rooms.desk
-    inbound = {"shop": InboundWebhook((SECRET,), room_id="lobby")}
+    inbound = {id: InboundWebhook((SECRET,), room_id="lobby") for id in ("shop", "crm")}
     async with (
         receiving() as receiver,
         serving(webhook_routes(desk, inbound, lambda: float(NOW))) as address,
@@ -87,6 +87,13 @@ async def test_what_is_sent_twice_is_written_and_delivered_once(world: World) ->
     first, second = await world.says("hello", "x-1"), await world.says("hello", "x-1")
     assert first.json()["event_id"] == second.json()["event_id"]
     assert len(world.receiver.received) == 1
+
+
+async def test_two_webhooks_of_a_room_may_count_from_the_same_number(world: World) -> None:
+    one, other = await world.says("hello", "1"), await world.says("good day", "1", "crm")
+    assert (one.json()["index"] + 1, other.json()["reason"]) == (other.json()["index"], None)
+    again = await world.says("good day", "1", "crm")
+    assert again.json()["event_id"] == other.json()["event_id"] != one.json()["event_id"]
 
 
 async def test_a_delivery_that_fails_is_tried_again_with_the_same_key(world: World) -> None:
