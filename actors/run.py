@@ -79,6 +79,9 @@ def run(config: TroupeConfig, compose: Compose = compose_node) -> int:
         level=config.node.log_level.upper(),
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
     )
+    # They tell every URL they ask for at level info, and webhooks may have tokens in theirs.
+    for chatty in ("httpx", "httpcore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     share_among_threads(config.node.switch_interval_ms)
     return NodeProcess(config, compose).run()
 

@@ -112,6 +112,7 @@ from transports.stores.requests import (
     FindRooms,
     GetEvent,
     GetIdentity,
+    GetRoom,
     GetThreadSummaries,
     GetTimeline,
     GetUnreadCount,
@@ -143,6 +144,11 @@ class Conversations:
         self._numbers = itertools.count(1)
 
     @property
+    def system(self) -> System:
+        """The actors behind it all, to look at or to talk to."""
+        return self._system
+
+    @property
     def desk(self) -> ActorRef[DeskMessage]:
         """Where channels bring what comes in."""
         return self._system.ref(self._plan.desk)
@@ -162,11 +168,21 @@ class Conversations:
         except Exception as error:
             raise store_fault(error) from error
 
+    async def _read(self, room_id: str, request: StoreRequest[T]) -> T:
+        """Of a room that is there. Raises RoomNotFound."""
+        found = await self._store(request)
+        if not found and await self._store(GetRoom(room_id)) is None:
+            raise RoomNotFound("room", room_id)
+        return found
+
     async def room(self, room_id: str) -> ActorRef[Any]:
         """The actor of a room, to talk to it directly. Raises RoomNotFound."""
         return await self._ask(self._plan.desk, OpenRoom(room_id), 60.0)
 
     async def _in_room(self, room_id: str, request: Request[T], within: float = 60.0) -> T:
+        scope = waited_for_by(room_id)
+        if scope is not None and isinstance(request, RoomOperation | Post | Regenerate):
+            raise ReentrantCall(scope.hook)
         while True:
             ref = await self.room(room_id)
             try:
@@ -224,7 +240,7 @@ class Conversations:
 
     async def look(self, room_id: str, organization_id: str | None = None) -> RoomContext:
         """A snapshot: room, bindings, participants, newest messages. Raises RoomNotFound."""
-        context = await self._in_room(room_id, Look())
+        context = await self._in_room(room_id, Look(self._from(room_id)[0]))
         if organization_id is not None and context.room.organization_id != organization_id:
             raise RoomNotFound("room", room_id)
         return context
@@ -572,7 +588,7 @@ class Conversations:
         self, room_id: str, wanted: EventFilter = EVERYTHING, page: Page = FIRST_PAGE
     ) -> Sequence[RoomEvent]:
         """Events, ascending."""
-        return await self._store(GetTimeline(room_id, wanted, page))
+        return await self._read(room_id, GetTimeline(room_id, wanted, page))
 
     async def catch_up(
         self, room_id: str, channel_id: str, after_index: int = -1, limit: int = 500
@@ -601,7 +617,7 @@ class Conversations:
         return await self._store(Search(text, room_id, organization_id, limit))
 
     async def get_thread_summaries(self, room_id: str) -> Sequence[ThreadSummary]:
-        return await self._store(GetThreadSummaries(room_id))
+        return await self._read(room_id, GetThreadSummaries(room_id))
 
     async def mark_read(self, room_id: str, channel_id: str, event_id: str) -> int:
         """Everything up to that event is read; where the marker stands."""
@@ -612,10 +628,10 @@ class Conversations:
         return await self._store(MarkRead(room_id, channel_id, room.latest_index))
 
     async def get_unread_count(self, room_id: str, channel_id: str) -> int:
-        return await self._store(GetUnreadCount(room_id, channel_id))
+        return await self._read(room_id, GetUnreadCount(room_id, channel_id))
 
     async def list_read_markers(self, room_id: str) -> Mapping[str, int]:
-        return await self._store(ListReadMarkers(room_id))
+        return await self._read(room_id, ListReadMarkers(room_id))
 
     # -- work ---------------------------------------------------------------------------------
 
@@ -626,7 +642,7 @@ class Conversations:
         return await self.perform(room_id, UpdateTask(task_id, **parts))
 
     async def list_tasks(self, room_id: str, status: TaskStatus | None = None) -> Sequence[Task]:
-        return await self._store(ListTasks(room_id, status))
+        return await self._read(room_id, ListTasks(room_id, status))
 
     async def add_observation(
         self, room_id: str, channel_id: str, content: str, **parts: Any
@@ -634,7 +650,7 @@ class Conversations:
         return await self.perform(room_id, AddObservation(channel_id, content, **parts))
 
     async def list_observations(self, room_id: str) -> Sequence[Observation]:
-        return await self._store(ListObservations(room_id))
+        return await self._read(room_id, ListObservations(room_id))
 
     async def submit_feedback(
         self, room_id: str, rating: float, comment: str = "", **parts: Any

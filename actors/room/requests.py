@@ -96,6 +96,9 @@ class Regenerate(Request[RoomEvent | None]):
 class Look(Request[RoomContext]):
     """A snapshot of the room; what its timers should have done by now is done first."""
 
+    run: str = ""
+    """See `Inbound`."""
+
 
 @attrs.frozen
 class Cancel(Request[int]):

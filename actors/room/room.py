@@ -169,7 +169,7 @@ class RoomActor(DeferringRoom):
     def on_look(self, request: Look) -> None:
         self._must_be_here()
         promise = self.defer()
-        self._arrive(self._look(), partial(self._answer, promise))
+        self._arrive(self._look(), partial(self._answer, promise), run=request.run)
 
     def _look(self) -> Steps[RoomContext]:
         yield Lock()

@@ -19,12 +19,26 @@ from actors.room.registry import Kept, Registry
 from actors.room.reopening import Reopener
 from actors.room.sources import SourcesConfig, sources_spec
 from actors.room.tree import PATIENT
+from models.rooms.kinds import ChannelType
 from supervision import ChildSpec, DynamicSupervisor, System
+from transports.channels.host import HOST, host_spec
 
 
 def nothing(system: System) -> Registrations:
     """Channels and hooks are registered later."""
     return Registrations()
+
+
+def _with_host(make: Callable[[System], Registrations], system: System) -> Registrations:
+    """The application's own channel is always there."""
+    registrations = make(system)
+    held = registrations.infos.get(HOST)
+    if held is None:
+        channels = {**registrations.channels, HOST: host_spec()}
+        return attrs.evolve(registrations, channels=channels)
+    if held.type is not ChannelType.HOST:
+        raise ValueError(f"the channel {HOST!r} is the application's own, and no {held.type.value}")
+    return registrations
 
 
 def _name(path: str) -> str:
@@ -55,7 +69,7 @@ def room_services(
         (plan.rooms, DynamicSupervisor),
         (plan.channels, DynamicSupervisor),
         (plan.desk, partial(Desk, plan)),
-        (plan.registry, partial(Registry, plan, registrations, Kept())),
+        (plan.registry, partial(Registry, plan, partial(_with_host, registrations), Kept())),
         ("/reopener", partial(Reopener, plan)),
     ]
     return [

@@ -71,14 +71,16 @@ class RoomClosed(RoomsError):
 
 @attrs.define(eq=False)
 class ReentrantCall(RoomsError):
-    """A hook that a room waits for may not have a message routed: it might be to that room, which
-    could not take it. Name the room.
+    """A hook that a room waits for asked something that would wait for the room in turn.
+
+    It may look at its room, and speak into it if it names it (`send_event`, `process_inbound`). The
+    rest it does later, or from a hook that watches.
     """
 
     hook: str
 
     def __str__(self) -> str:
-        return f"hook {self.hook!r} has to name the room of a message: its own room waits for it"
+        return f"hook {self.hook!r} would wait for its own room, which waits for it"
 
 
 @attrs.define(eq=False)
@@ -104,12 +106,15 @@ class RoomAway(RoomsError):
 
 @attrs.define(eq=False)
 class StoreUnavailable(RoomsError):
-    """The store could not do it: nothing of it was kept. Try again later."""
+    """The store could not do it, or could not say that it did.
+
+    Nothing is kept by halves; do it again later, with the same idempotency key.
+    """
 
     problem: str
 
     def __str__(self) -> str:
-        return f"the store could not do it, nothing of it was kept: {self.problem}"
+        return f"the store could not do it, or could not say that it did: {self.problem}"
 
 
 @attrs.define(eq=False)

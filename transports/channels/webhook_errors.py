@@ -55,7 +55,7 @@ def problem_of(error: BaseException) -> Problem:
         case Overloaded() | MailboxFull():
             return Problem(429, "overloaded", "too much is under way", retry_after=1)
         case StoreUnavailable():
-            text = "nothing of it was kept"
+            text = "it is not known to be kept; send it again with the same external_id"
             return Problem(503, "store_unavailable", text, retry_after=5)
         case Conflict():
             return Problem(503, "conflict", "nothing of it was kept", retry_after=1)

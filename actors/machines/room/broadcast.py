@@ -55,9 +55,6 @@ def broadcast(
         and not (done and core.cursors.get(binding.channel_id, -1) >= event.index)
         and not (again and binding.category is ChannelCategory.TRANSPORT)
     ]
-    told = event
-    if event.visibility == "all" and source is not None and source.visibility != "all":
-        told = attrs.evolve(event, visibility=source.visibility)
     group = DeliverySet(
         event, cascade, root, {b.channel_id for b in targets}, updated=updated, again=again
     )
@@ -73,9 +70,9 @@ def broadcast(
         if info is None:
             refused.append(unregistered(binding.channel_id))
         elif binding.category is ChannelCategory.INTELLIGENCE:
-            turns.add(binding.channel_id, told, cascade, before)
+            turns.add(binding.channel_id, event, cascade, before)
         else:
-            carried = _carried(core, told, binding, info, turn)
+            carried = _carried(core, event, binding, info, turn)
             if isinstance(carried, Carry):
                 core.out.append(carried)
             else:

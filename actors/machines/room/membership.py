@@ -27,7 +27,7 @@ from models.rooms.kinds import (
     ParticipantRole,
     ParticipantStatus,
 )
-from models.rooms.room import Participant
+from models.rooms.room import ChannelBinding, Participant
 
 logger = logging.getLogger("troupe.rooms")
 
@@ -202,8 +202,17 @@ def resolve_participant(
             HookTrigger.ON_PARTICIPANT_IDENTIFIED,
             "identified",
             data,
+            _theirs(core, person),
         )
     )
+
+
+def _theirs(core: RoomCore, person: Participant) -> Sequence[ChannelBinding]:
+    """The binding they came by first, if it is nobody's yet or only knows their address."""
+    binding = core.bindings.get(person.channel_id)
+    if binding is None or binding.participant_id not in (None, person.external_id):
+        return ()
+    return (attrs.evolve(binding, participant_id=person.id),)
 
 
 # -- who is there ----------------------------------------------------------------------------------
@@ -263,6 +272,7 @@ def _recorded(
     trigger: HookTrigger,
     body: str,
     data: Mapping[str, Any],
+    bound: Sequence[ChannelBinding] = (),
 ) -> Steps[Participant]:
     """Write the record if it has changed, and the entry that says so; tell the hooks."""
     core = pipeline.core
@@ -270,6 +280,6 @@ def _recorded(
         return person
     refuse_if_closed(core, kind)
     record: RoomEvent = core.record(kind, kind.value, body, data)
-    yield from pipeline.commit(core.change((record,), participants=(person,)))
+    yield from pipeline.commit(core.change((record,), participants=(person,), bound=bound))
     core.fire(trigger, record)
     return person

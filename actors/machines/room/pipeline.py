@@ -55,7 +55,7 @@ from models.rooms.kinds import (
     RoomStatus,
 )
 from models.rooms.room import DETACHED, ChannelBinding
-from models.rooms.scope import check_scope, narrowed, why_not_writable
+from models.rooms.scope import check_scope, effective_visibility, narrowed, why_not_writable
 from models.rooms.traffic import InboundMessage, Observation, Task
 from models.rooms.turns import Answer
 from transports.stores.backend import Change, DuplicateKey
@@ -86,8 +86,9 @@ class Pipeline:
         early: Verdict | None = None
         try:
             sender = yield from sender_of(core, self.identity, message, event, info)
-            told = attrs.evolve(event.source, participant_id=sender.participant_id)
-            event = attrs.evolve(event, source=told, chain_depth=cascade.depth)
+            if sender.participant_id != event.source.participant_id or cascade.depth:
+                told = attrs.evolve(event.source, participant_id=sender.participant_id)
+                event = attrs.evolve(event, source=told, chain_depth=cascade.depth)
             early = yield from self._judged_early(event)
         except Challenged as challenged:
             challenge = challenged.inject
@@ -144,7 +145,8 @@ class Pipeline:
     def sent(self, event: RoomEvent, cascade: Cascade) -> Steps[None]:
         """An event from the application, on a channel that is bound: the same way in."""
         check_scope(event.response_visibility)
-        event = attrs.evolve(event, chain_depth=max(event.chain_depth, cascade.depth))
+        if cascade.depth > event.chain_depth:
+            event = attrs.evolve(event, chain_depth=cascade.depth)
         early = yield from self._judged_early(event)
         yield LOCK
         yield from self.catch_up()
@@ -419,6 +421,9 @@ class Pipeline:
             index=first if kept else core.room.latest_index,
             status=EventStatus.BLOCKED if why else EventStatus.DELIVERED,
             blocked_by=why,
+            # Who may see it is settled here: a binding that is opened later does not show what was
+            # whispered by it.
+            visibility=effective_visibility(event, core.bindings.get(event.source.channel_id)),
         )
         injected = verdict.injected if verdict is not None else ()
         extra = [_placed(core, one, first + kept + k) for k, one in enumerate(injected)]

@@ -230,6 +230,7 @@ class Model:
             entry.blocked = "source_unbound"
         else:
             entry.blocked = self.bound[entry.source].forbids
+        entry.visibility = self.effective(entry)  # settled when it is written
         return [entry, *(self.answer(agent, entry) for agent in self.asked(entry))]
 
     def answer(self, agent: str, to: Entry) -> Entry:
@@ -239,7 +240,7 @@ class Model:
             agent,
             agent,
             words,
-            scope or "all",
+            scope if scope not in (None, "all") else self.bound[agent].visibility,
             scope,
             answer=True,
             blocked=self.bound[agent].forbids,

@@ -15,6 +15,7 @@ from actors.machines.room.hooking import Hook, HookExecution, HookResult, HookTr
 from models.rooms.content import Text, text_of
 from models.rooms.errors import ReentrantCall
 from models.rooms.event import RoomEvent
+from models.rooms.kinds import RoomStatus
 from models.rooms.traffic import InboundResult, Observation, Task
 from supervision.testing import SystemUnderTest
 from tests.actors.room.spec_rig import data, drained, pair, said, saying
@@ -200,7 +201,6 @@ async def test_a_hook_that_answers_itself_comes_to_an_end(
     system: SystemUnderTest, door: str
 ) -> None:
     rig, _ = await pair(system)
-    room_id = "r" if door == "inbound" else None
 
     async def again(event: RoomEvent, context: object) -> None:
         if door == "send":
@@ -258,3 +258,45 @@ async def test_a_hook_that_its_room_waits_for_names_the_room_it_speaks_into(
     assert two.texts == ["hi"]
     (words,) = refused
     assert "'ask'" in words
+
+
+async def test_a_hook_that_its_room_waits_for_may_look_at_it_and_change_nothing_else(
+    system: SystemUnderTest,
+) -> None:
+    rig, two = await pair(system)
+    refused: list[str] = []
+    seen: list[int] = []
+
+    async def ask(event: RoomEvent, context: object) -> HookResult:
+        seen.append((await rig.rooms.get_room("r")).latest_index)
+        rooms = rig.rooms
+        changes = (
+            lambda: rooms.mute("r", "two"),
+            lambda: rooms.add_task("r", "t"),
+            lambda: rooms.post("r", "x"),
+            lambda: rooms.close_room("r"),
+            lambda: rooms.regenerate_response("r"),
+        )
+        for change in changes:
+            try:
+                await change()
+            except ReentrantCall as error:
+                refused.append(error.hook)
+        return HookResult.allow()
+
+    await rig.rooms.add_hook(Hook(BEFORE, ask))
+    await rig.rooms.process_inbound(said("one", "hi"), "r")
+    assert trio.current_time() < 1
+    assert (seen, refused, two.texts) == ([1], ["ask"] * 5, ["hi"])
+
+
+async def test_a_hook_that_watches_may_change_its_room(system: SystemUnderTest) -> None:
+    rig, _ = await pair(system)
+
+    async def close(event: RoomEvent, context: object) -> None:
+        await rig.rooms.close_room("r")
+
+    await rig.rooms.add_hook(Hook(AFTER, close, HookExecution.ASYNC))
+    await rig.rooms.process_inbound(said("one", "hi"), "r")
+    assert (await rig.rooms.get_room("r")).status is RoomStatus.CLOSED
+    assert trio.current_time() < 1

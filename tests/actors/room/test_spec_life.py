@@ -172,3 +172,27 @@ async def test_threads_are_counted_and_markers_never_go_back(system: SystemUnder
     await rig.rooms.mark_read("r", "one", root.event.id)
     assert await rig.rooms.get_unread_count("r", "one") == 0
     assert dict(await rig.rooms.list_read_markers("r")) == {"one": last.event.index}
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        "get_timeline",
+        "get_thread_summaries",
+        "list_read_markers",
+        "list_tasks",
+        "list_observations",
+        "list_members",
+    ],
+)
+async def test_nothing_is_read_of_a_room_that_is_not_there(
+    system: SystemUnderTest, read: str
+) -> None:
+    rig, _ = await pair(system)
+    verb = getattr(rig.rooms, read)
+    await rig.rooms.create_room("empty")
+    assert not await verb("empty")
+    with pytest.raises(RoomNotFound):
+        await verb("nowhere")
+    with pytest.raises(RoomNotFound):
+        await rig.rooms.get_unread_count("nowhere", "one")

@@ -206,7 +206,7 @@ class RoomClient:
         addressed_to: Sequence[str] | None = None,
         id: str | None = None,
     ) -> Accepted:
-        """Say something; answered when it is in the room, whatever becomes of it there.
+        """Say something; returns when it is in the room. What the room blocks is `NotDone`.
 
         Args:
             id: the same for every attempt to say the same; made up if left out.
