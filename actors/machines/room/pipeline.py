@@ -6,7 +6,7 @@
      4  identity resolution   identifying.py, before the lock: it may take long
      5  room lock             `yield LOCK`
      6  idempotency check     `_seen_before`
-     7  sync hooks            `_judged`
+     7  sync hooks            `judging.py`
      8  event storage         `_stored`: event, index, counters, activity in one commit
      9  broadcast             broadcast.py plans, delivery actors carry out
     10  reentry drain         `answer`: every answer is a passage of its own
@@ -30,16 +30,15 @@ from actors.machines.room.broadcast import broadcast, deliver_injected
 from actors.machines.room.cascade import Cascade
 from actors.machines.room.converting import converted
 from actors.machines.room.core import RoomCore
-from actors.machines.room.hooking import HookTrigger, InjectedEvent, Part, Verdict, parted
+from actors.machines.room.hooking import HookTrigger, InjectedEvent, Verdict
 from actors.machines.room.identifying import Challenged, IdentitySettings, sender_of
-from actors.machines.room.instructing import same_kind
+from actors.machines.room.judging import ask_hooks, ask_hooks_early, scoped
 from actors.machines.room.lifecycle import OPEN
 from actors.machines.room.steps import (
     LOCK,
     FindEvent,
     FindKey,
     Keep,
-    RunHooks,
     Steps,
     TellAttached,
     TellDetached,
@@ -89,7 +88,7 @@ class Pipeline:
             if sender.participant_id != event.source.participant_id or cascade.depth:
                 told = attrs.evolve(event.source, participant_id=sender.participant_id)
                 event = attrs.evolve(event, source=told, chain_depth=cascade.depth)
-            early = yield from self._judged_early(event)
+            early = yield from ask_hooks_early(self.core, event)
         except Challenged as challenged:
             challenge = challenged.inject
         yield LOCK
@@ -147,7 +146,7 @@ class Pipeline:
         check_scope(event.response_visibility)
         if cascade.depth > event.chain_depth:
             event = attrs.evolve(event, chain_depth=cascade.depth)
-        early = yield from self._judged_early(event)
+        early = yield from ask_hooks_early(self.core, event)
         yield LOCK
         yield from self.catch_up()
         self.gate(event)
@@ -289,8 +288,8 @@ class Pipeline:
         target = yield from self._target(event)
         verdict = early
         if why is None and core.hooks.has(HookTrigger.BEFORE_BROADCAST):
-            verdict = yield from self._judged(event, early)
-        judged = event if verdict is None or verdict.blocked else self._scoped(verdict.event, event)
+            verdict = yield from ask_hooks(core, event, early)
+        judged = event if verdict is None or verdict.blocked else scoped(core, verdict.event, event)
         if verdict is not None and verdict.blocked:
             why = verdict.blocked_by or "hook"
             if root:
@@ -353,51 +352,6 @@ class Pipeline:
         if reason is not None:
             raise Turned(reason)
         return target
-
-    def _judged_early(self, event: RoomEvent) -> Steps[Verdict | None]:
-        """The hooks that need no lock: slow ones hold up nobody else so. None if there are none."""
-        hooks = self.core.hooks
-        if not hooks.has(HookTrigger.BEFORE_BROADCAST):
-            return None
-        early, _ = parted(hooks.matching(HookTrigger.BEFORE_BROADCAST, event))
-        return (yield from self._asked(event, Part.EARLY)) if early else None
-
-    def _judged(self, event: RoomEvent, early: Verdict | None) -> Steps[Verdict]:
-        """Step 7: the hooks may change it or block it."""
-        if early is None:
-            return (yield from self._asked(event, Part.ALL))
-        if early.blocked:
-            return early
-        changed = attrs.evolve(
-            self._scoped(early.event, event), parent_event_id=event.parent_event_id
-        )
-        return early.and_then((yield from self._asked(changed, Part.LATE)))
-
-    def _asked(self, event: RoomEvent, part: Part) -> Steps[Verdict]:
-        """They see the index it would get."""
-        shown = attrs.evolve(event, index=self.core.next_index)
-        verdict: Verdict = yield RunHooks(HookTrigger.BEFORE_BROADCAST, shown, part)
-        for error in verdict.errors:
-            self.core.announce(
-                "hook_error",
-                {
-                    "hook_name": error.hook,
-                    "trigger": error.trigger.value,
-                    "error": error.error_type or error.fault.value,
-                },
-                event_id=event.id,
-            )
-        return verdict
-
-    def _scoped(self, judged: RoomEvent, event: RoomEvent) -> RoomEvent:
-        """A hook may narrow who reads the answers, never widen it; and it renames nothing."""
-        scope = narrowed(
-            event.response_visibility, judged.response_visibility, self.core.bindings.values()
-        )
-        kind = same_kind(event.type, judged.type)
-        return attrs.evolve(
-            judged, id=event.id, room_id=event.room_id, type=kind, response_visibility=scope
-        )
 
     def _stored(
         self,

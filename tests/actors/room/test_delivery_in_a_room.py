@@ -72,6 +72,6 @@ async def test_a_breaker_that_opens_and_closes_is_told_of(system: SystemUnderTes
         await rig.rooms.process_inbound(InboundMessage("ws", "u", Text("probe")), "r")
         with trio.move_on_after(1):
             async for event in events:
-                if event.type.startswith("circuit_breaker"):
-                    told.append((event.type, event.channel_id))
-    assert told == [("circuit_breaker_opened", "sms"), ("circuit_breaker_closed", "sms")]
+                told.append((event.type, event.channel_id))  # noqa: PERF401  until no more come
+    breakers = [what for what in told if what[0].startswith("circuit_breaker")]
+    assert breakers == [("circuit_breaker_opened", "sms"), ("circuit_breaker_closed", "sms")]
