@@ -98,7 +98,7 @@ def test_the_shipped_configuration_runs_and_stops(tmp_path: Path) -> None:
         code, err = process.rest()
         assert code == ExitCode.STOPPED
         assert "node local is stopping: SIGTERM" in err
-        assert list(tmp_path.iterdir()) == []
+        assert [left.name for left in tmp_path.iterdir()] == ["troupe.sqlite"]
 
 
 def test_a_faulty_configuration_is_not_run(tmp_path: Path) -> None:

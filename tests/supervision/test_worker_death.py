@@ -108,6 +108,7 @@ async def test_a_cancelled_system_leaves_no_process() -> None:
 
 
 async def test_one_that_is_stopped_while_it_starts_leaves_no_process() -> None:
+    others = children()  # servers that other tests of this run have started
     async with open_system(QUICK) as system:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(system.spawn, Worker)
@@ -115,7 +116,7 @@ async def test_one_that_is_stopped_while_it_starts_leaves_no_process() -> None:
             nursery.cancel_scope.cancel()
         cell = next(cell for path, cell in system._node.cells.items() if path != "/")
         await system.stop(cell.path)
-    assert not children()
+    assert set(children()) <= set(others)
 
 
 def test_a_worker_does_not_outlive_a_node_that_was_killed(tmp_path: Path) -> None:

@@ -222,8 +222,8 @@ def test_the_clock_may_be_given() -> None:
     given_clock = RoomTimers(inactive_after_seconds=60, last_activity_at=after(40))
     room.run(operations.set_room_timers(room.pipeline, given_clock))
     assert check(room, 100) == (False, A)
+    late = RoomTimers(last_activity_at=after(10_000))
     with pytest.raises(BadValue, match="last_activity_at"):
-        late = RoomTimers(last_activity_at=after(10_000))
         room.run(operations.set_room_timers(room.pipeline, late))
     with pytest.raises(ValueError, match="time zone"):
         RoomTimers(last_activity_at=datetime(2026, 1, 1))
