@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 from actors.room.desk import OpenRoom
@@ -39,8 +39,23 @@ class Asking:
         """`plan`: of the node, if it is not the usual one."""
         self._system = system
         self._plan = plan or RoomsPlan()
+        self._organization: str | None = None
         self._name = uuid4().hex
         self._numbers = itertools.count(1)
+
+    def of(self, organization_id: str) -> Self:
+        """The same, for one organization: rooms and identities of others are not there.
+
+        What a tenant's request is answered with should come from here. Channels and hooks of the
+        node are everybody's; `process_inbound` without a room goes where its channel's sender is.
+        """
+        scoped = type(self)(self._system, self._plan)
+        scoped._organization = organization_id
+        return scoped
+
+    def _whose(self, organization_id: str | None) -> str | None:
+        """The organization that is meant."""
+        return organization_id if self._organization is None else self._organization
 
     @property
     def system(self) -> System:
@@ -69,13 +84,22 @@ class Asking:
 
     async def _read(self, room_id: str, request: StoreRequest[T]) -> T:
         """Of a room that is there. Raises RoomNotFound."""
+        await self._must_be_ours(room_id)
         found = await self._store(request)
         if not found and await self._store(GetRoom(room_id)) is None:
             raise RoomNotFound("room", room_id)
         return found
 
+    async def _must_be_ours(self, room_id: str) -> None:
+        if self._organization is None:
+            return
+        room = await self._store(GetRoom(room_id))
+        if room is None or room.organization_id != self._organization:
+            raise RoomNotFound("room", room_id)
+
     async def room(self, room_id: str) -> ActorRef[Any]:
         """The actor of a room, to talk to it directly. Raises RoomNotFound."""
+        await self._must_be_ours(room_id)
         return await self._ask(self._plan.desk, OpenRoom(room_id), 60.0)
 
     async def _in_room(self, room_id: str, request: Request[T], within: float = 60.0) -> T:

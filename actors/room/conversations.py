@@ -112,7 +112,7 @@ class Conversations(Speaking, Reading):
             room_id or self._plan.new_id(),
             now,
             now,
-            organization_id,
+            self._whose(organization_id),
             timers=clock,
             agent_response_policy=agent_response_policy,
             metadata=metadata,
@@ -130,7 +130,9 @@ class Conversations(Speaking, Reading):
         offset: int = 0,
     ) -> Sequence[Room]:
         """Rooms as the store has them, newest activity last."""
-        return await self._store(FindRooms(organization_id, status, metadata, limit, offset))
+        return await self._store(
+            FindRooms(self._whose(organization_id), status, metadata, limit, offset)
+        )
 
     async def close_room(self, room_id: str) -> Room:
         return await self.perform(room_id, CloseRoom())

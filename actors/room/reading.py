@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+import attrs
+
 from actors.room.asking import Asking
 from actors.room.verbs import (
     AddObservation,
@@ -13,7 +15,7 @@ from actors.room.verbs import (
     UpdateTask,
 )
 from models.rooms.channel import CatchUp, MarkReadBy
-from models.rooms.errors import NotFound
+from models.rooms.errors import IdentityNotFound, NotFound
 from models.rooms.event import RoomEvent
 from models.rooms.identity import Identity
 from models.rooms.kinds import (
@@ -62,12 +64,14 @@ class Reading(Asking):
         self, room_id: str, channel_id: str, after_index: int = -1, limit: int = 500
     ) -> Sequence[RoomEvent]:
         """What a channel may see of the timeline. Raises RoomNotFound, ChannelNotFound."""
+        await self._must_be_ours(room_id)
         return await self._ask(
             self._plan.desk, CatchUp(room_id, channel_id, after_index, limit), 60.0
         )
 
     async def get_event(self, room_id: str, event_id: str) -> RoomEvent:
         """Raises NotFound."""
+        await self._must_be_ours(room_id)
         event = await self._store(GetEvent(room_id, event_id))
         if event is None:
             raise NotFound("event", event_id)
@@ -82,13 +86,14 @@ class Reading(Asking):
         limit: int = 50,
     ) -> Sequence[RoomEvent]:
         """Messages that hold all words of `text`, best first."""
-        return await self._store(Search(text, room_id, organization_id, limit))
+        return await self._store(Search(text, room_id, self._whose(organization_id), limit))
 
     async def get_thread_summaries(self, room_id: str) -> Sequence[ThreadSummary]:
         return await self._read(room_id, GetThreadSummaries(room_id))
 
     async def mark_read(self, room_id: str, channel_id: str, event_id: str) -> int:
         """Everything up to that event is read; where the marker stands."""
+        await self._must_be_ours(room_id)
         return await self._ask(self._plan.desk, MarkReadBy(room_id, channel_id, event_id))
 
     async def mark_all_read(self, room_id: str, channel_id: str) -> int:
@@ -128,18 +133,23 @@ class Reading(Asking):
     # -- identities ---------------------------------------------------------------------------
 
     async def put_identity(self, identity: Identity) -> None:
-        await self._store(PutIdentity(identity))
+        whose = self._whose(identity.organization_id)
+        await self._store(PutIdentity(attrs.evolve(identity, organization_id=whose)))
 
     async def get_identity(
         self, identity_id: str, organization_id: str | None = None
     ) -> Identity | None:
-        return await self._store(GetIdentity(identity_id, organization_id))
+        return await self._store(GetIdentity(identity_id, self._whose(organization_id)))
 
     async def resolve_identity(
         self, channel_type: ChannelType, address: str, organization_id: str | None = None
     ) -> Identity | None:
-        return await self._store(ResolveIdentity(channel_type, address, organization_id))
+        return await self._store(
+            ResolveIdentity(channel_type, address, self._whose(organization_id))
+        )
 
     async def link_address(self, identity_id: str, channel_type: ChannelType, address: str) -> None:
         """Raises IdentityNotFound."""
+        if self._organization is not None and await self.get_identity(identity_id) is None:
+            raise IdentityNotFound("identity", identity_id)
         await self._store(LinkAddress(identity_id, channel_type, address))

@@ -92,6 +92,8 @@ class Speaking(Asking):
         scope = inside_hook()
         if scope is not None and scope.decides and room_id is None:
             raise ReentrantCall(scope.hook)
+        if room_id is not None:
+            await self._must_be_ours(room_id)
         if scope is not None and room_id is not None:
             run, depth = self._from(room_id)
             find: Callable[[], Awaitable[Any]] = partial(self.room, room_id)
@@ -206,6 +208,7 @@ class Speaking(Asking):
         depth = scope.depth if scope is not None else 0
         item = Item(self._plan.new_id(), room_id, said, channel_id, how, metadata, depth=depth)
         request = DeliverProactively(item, wait=waited is None)
+        await self._must_be_ours(room_id)
         return await self._ask(self._plan.proactive, request, CASCADE_WITHIN)
 
     async def list_dead_deliveries(self, limit: int = 50) -> Sequence[Item]:
