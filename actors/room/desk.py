@@ -23,7 +23,7 @@ from actors.room.requests import Inbound, Look, PutAway, ReportDelivery, RoomMad
 from actors.room.routing import room_of
 from actors.room.tree import room_spec
 from actors.room.verbs import AttachChannel
-from models.rooms.channel import CatchUp, ChannelInfo, MarkReadBy, Receive, Report
+from models.rooms.channel import CatchUp, MarkReadBy, Receive, Report
 from models.rooms.content import Edit
 from models.rooms.errors import (
     AlreadyThere,
@@ -122,15 +122,7 @@ class _Again:
     """A room was going away when a message came for it."""
 
     receive: Receive
-    room_id: str
     promise: Promise[Any]
-
-
-@attrs.frozen
-class _Opened:
-    receive: Receive
-    promise: Promise[Any]
-    ref: ActorRef[Any]
 
 
 @attrs.frozen
@@ -159,15 +151,18 @@ DeskRequests = (
     | _Routed
     | _Settled
     | _Again
-    | _Opened
 )
+
+
+def _sender(receive: Receive) -> tuple[str, str, str | None]:
+    return receive.message.channel_id, receive.message.sender_id, receive.room_id
 
 
 def _again_or_failed(
     receive: Receive, promise: Promise[Any], error: Exception
 ) -> _Again | _Settled:
     if isinstance(error, RefusedFor) and isinstance(error.error, RoomAway):
-        return _Again(receive, error.error.room_id, promise)
+        return _Again(receive, promise)
     return _Settled(promise, error=error)
 
 
@@ -182,7 +177,8 @@ class Desk(Actor[DeskRequests]):
         self._registrations = Registrations()
         self._buckets: dict[str, TokenBucket] = {}
         self._opening: dict[str, trio.Event] = {}
-        self._senders: dict[tuple[str, str], deque[tuple[Receive, Promise[Any]]]] = {}
+        self._senders: dict[tuple[str, str, str | None], deque[tuple[Receive, Promise[Any]]]] = {}
+        """Messages whose room is looked for, by channel, sender and room: their order is kept."""
         self._received = self._routed = self._limited = 0
         self._owed = 0
 
@@ -223,22 +219,15 @@ class Desk(Actor[DeskRequests]):
             self._limited += 1
             return InboundResult(None, True, "rate_limited")
         self._received += 1
-        if receive.room_id is None:
-            self._route(receive, info, self._owe())
-            return None
-        ref = self._open_now(receive.room_id)
         promise = self._owe()
-        if ref is not None:
-            self._hand_over(receive, promise, ref)
-            return None
-        self.start_task(
-            self._opened_or_made,
-            receive.room_id,
-            receive.message,
-            name="open a room",
-            to=lambda ref: _Routed(receive, promise, ref),
-            failed=lambda error: _Routed(receive, promise, None, error),
-        )
+        if receive.room_id is None:
+            self._routed += 1
+        elif _sender(receive) not in self._senders:
+            ref = self._open_now(receive.room_id)
+            if ref is not None:
+                self._hand_over(receive, promise, ref)
+                return None
+        self._line_up(receive, promise)
         return None
 
     def _owe(self) -> Promise[Any]:
@@ -287,39 +276,30 @@ class Desk(Actor[DeskRequests]):
     @handles
     def on_again(self, message: _Again) -> None:
         """The room was going away, and took nothing."""
-        receive, promise = message.receive, message.promise
-        self.start_task(
-            self._opened,
-            message.room_id,
-            name="open a room",
-            to=lambda ref: _Opened(receive, promise, ref),
-            failed=lambda error: _Settled(promise, error=error),
-        )
+        self._line_up(message.receive, message.promise)
 
-    @handles
-    def on_opened(self, message: _Opened) -> None:
-        self._hand_over(message.receive, message.promise, message.ref)
-
-    def _route(self, receive: Receive, info: ChannelInfo, promise: Promise[Any]) -> None:
-        """Which room is it? One question at a time for each sender."""
-        self._routed += 1
-        sender = (info.id, receive.message.sender_id)
-        line = self._senders.setdefault(sender, deque())
+    def _line_up(self, receive: Receive, promise: Promise[Any]) -> None:
+        """Its room has to be found, or opened: one message of a sender after the other."""
+        line = self._senders.setdefault(_sender(receive), deque())
         line.append((receive, promise))
         if len(line) == 1:
-            self._look_for(receive, info, promise)
+            self._look_for(receive, promise)
 
-    def _look_for(self, receive: Receive, info: ChannelInfo, promise: Promise[Any]) -> None:
+    def _look_for(self, receive: Receive, promise: Promise[Any]) -> None:
         self.start_task(
             self._find,
             receive,
-            info,
             name="find a room",
             to=lambda ref: _Routed(receive, promise, ref),
             failed=lambda error: _Routed(receive, promise, None, error),
         )
 
-    async def _find(self, receive: Receive, info: ChannelInfo) -> ActorRef[Any]:
+    async def _find(self, receive: Receive) -> ActorRef[Any]:
+        if receive.room_id is not None:
+            return await self._opened_or_made(receive.room_id, receive.message)
+        info = self._registrations.infos.get(receive.message.channel_id)
+        if info is None:
+            raise ChannelNotRegistered("registered channel", receive.message.channel_id)
         room_id = await room_of(receive.message, info, self._ask_store)
         if room_id is not None:
             return await self._opened(room_id)
@@ -335,21 +315,13 @@ class Desk(Actor[DeskRequests]):
         else:
             self._owed -= 1
             self._fail(message.promise, message.error)
-        if receive.room_id is not None:
-            return
-        sender = (receive.message.channel_id, receive.message.sender_id)
+        sender = _sender(receive)
         line = self._senders[sender]
         line.popleft()
-        if not line:
-            del self._senders[sender]
-            return
-        following, promise = line[0]
-        info = self._registrations.infos.get(sender[0])
-        if info is not None:
-            self._look_for(following, info, promise)
+        if line:
+            self._look_for(*line[0])
         else:
-            gone = ChannelNotRegistered("registered channel", sender[0])
-            self.ref.tell(_Routed(following, promise, None, RefuseFor(gone)))
+            del self._senders[sender]
 
     @handles
     def on_settled(self, message: _Settled) -> None:
