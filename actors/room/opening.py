@@ -88,6 +88,9 @@ class OpenedRoom(Actor[RoomMessage]):
     def _flush(self) -> None:
         """Do what was decided."""
 
+    def _after_step(self) -> None:
+        """Whatever was waited for may have come."""
+
     def _arm_timers(self) -> None:
         """Be told when the room's timers have something to do."""
 

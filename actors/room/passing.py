@@ -120,6 +120,7 @@ class PassingRoom(OpenedRoom):
             self._told = core.delivered_index
             moved, core.moved = core.moved, {}
             self._store.tell(Advance(self._id, moved, self._told))
+        self._after_step()
         self._arm_timers()
 
     # -- lateness ---------------------------------------------------------------------------

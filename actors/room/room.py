@@ -358,7 +358,6 @@ class RoomActor(DeferringRoom):
     # -- timers -------------------------------------------------------------------------------
 
     def _arm_timers(self) -> None:
-        self._after_step()
         timers = self._core.room.timers
         if timers.inactive_after_seconds is None and timers.closed_after_seconds is None:
             return
@@ -397,9 +396,7 @@ class RoomActor(DeferringRoom):
         if (timed and core.room.status in OPEN) or len(self._own_hooks):
             return False  # it wakes by itself, or has what no store keeps
         under_way = (self._callers, core.sets, core.owed, self._turns.lines, self._arrived)
-        if self._quiet.waiting:
-            return False
-        return not any(under_way) and not list(self._line)
+        return not any(under_way) and not self._quiet.waiting and not list(self._line)
 
 
 def _event_of(cascade: Cascade) -> RoomEvent | None:

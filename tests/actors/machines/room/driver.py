@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from actors.machines.room import operations, reacting
+from actors.machines.room import reacting
 from actors.machines.room.broadcast import redrive
 from actors.machines.room.cascade import Cascade
 from actors.machines.room.core import RoomCore, RoomSettings
@@ -62,6 +62,7 @@ from models.rooms.kinds import (
 from models.rooms.room import Room
 from models.rooms.traffic import InboundMessage
 from models.rooms.turns import Answer, Reaction
+from tests.actors.machines.room import operations
 from transports.stores.backend import EventFilter, Page
 from transports.stores.memory import MemoryBackend
 

@@ -8,7 +8,6 @@ from typing import Any
 import attrs
 import pytest
 
-from actors.machines.room import operations
 from actors.machines.room.hooking import HookTrigger
 from actors.machines.room.pipeline import Pipeline
 from actors.machines.room.steps import (
@@ -41,6 +40,7 @@ from models.rooms.kinds import (
     EventType,
 )
 from models.rooms.room import DETACHED, ChannelBinding
+from tests.actors.machines.room import operations
 from tests.actors.machines.room.driver import CHANNELS, Driver
 
 Operation = Callable[[Pipeline], Steps[Any]]

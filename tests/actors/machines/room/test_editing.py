@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.machines.room import editing, membership, operations
+from actors.machines.room import editing, membership
 from actors.machines.room.hooking import HookTrigger, Verdict
 from actors.machines.room.steps import Carry, Fire
 from models.rooms.content import Content, Delete, Edit, Text
@@ -20,6 +20,7 @@ from models.rooms.kinds import (
     ParticipantStatus,
 )
 from models.rooms.room import Participant
+from tests.actors.machines.room import operations
 from tests.actors.machines.room.driver import SOMEBODY_DECIDES, T0, Driver
 
 USER = EventSource("web", ChannelType.WEBSOCKET, participant_id="ann")

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.machines.room import operations
 from actors.machines.room.hooking import HookTrigger
 from actors.machines.room.lifecycle import Due, next_change
 from models.rooms.content import System
 from models.rooms.errors import BadValue, RoomClosed
 from models.rooms.kinds import RoomStatus
 from models.rooms.room import Room, RoomTimers
+from tests.actors.machines.room import operations
 from tests.actors.machines.room.driver import T0, Driver
 
 A, P, C, X = RoomStatus.ACTIVE, RoomStatus.PAUSED, RoomStatus.CLOSED, RoomStatus.ARCHIVED

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors.machines.room import membership, operations
+from actors.machines.room import membership
 from actors.machines.room.hooking import HookTrigger
 from actors.machines.room.pipeline import Pipeline
 from actors.machines.room.steps import Fire, Steps
@@ -23,6 +23,7 @@ from models.rooms.kinds import (
     ParticipantStatus,
 )
 from models.rooms.room import Participant, Room
+from tests.actors.machines.room import operations
 from tests.actors.machines.room.driver import T0, Driver
 
 ACTIVE, LEFT, BANNED = ParticipantStatus.ACTIVE, ParticipantStatus.LEFT, ParticipantStatus.BANNED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.machines.room import operations
 from actors.machines.room.steps import (
     Carry,
 )
@@ -14,6 +13,7 @@ from models.rooms.kinds import (
     ChannelCategory,
 )
 from models.rooms.turns import Answer, Reaction
+from tests.actors.machines.room import operations
 from tests.actors.machines.room.driver import Driver
 
 

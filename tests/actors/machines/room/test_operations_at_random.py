@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actors.machines.room import membership, operations
+from actors.machines.room import membership
 from actors.machines.room.cascade import Cascade
 from actors.machines.room.core import RoomCore, RoomSettings
 from actors.machines.room.lifecycle import OPEN
@@ -31,6 +31,7 @@ from models.rooms.kinds import (
 from models.rooms.room import Room, RoomTimers
 from models.rooms.scope import receives
 from models.rooms.turns import Answer, Reaction
+from tests.actors.machines.room import operations
 from tests.actors.machines.room.driver import SOMEBODY_DECIDES, T0, Driver
 
 CHANNELS = st.sampled_from(["web", "sms", "ai", "ai2"])

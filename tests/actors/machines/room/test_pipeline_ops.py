@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from actors.machines.room import operations
 from actors.machines.room.core import PersistencePolicy, RoomSettings
 from actors.machines.room.hooking import HookTrigger, InjectedEvent, Verdict
 from actors.machines.room.steps import BeginTurn, Carry, Fire, Keep, RunHooks
@@ -24,6 +23,7 @@ from models.rooms.kinds import (
 from models.rooms.room import ChannelCapabilities
 from models.rooms.traffic import Observation, Task
 from models.rooms.turns import Reaction
+from tests.actors.machines.room import operations
 from tests.actors.machines.room.driver import SMS, SOMEBODY_DECIDES, T0, WEB, Driver
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.machines.room import membership, operations
+from actors.machines.room import membership
 from actors.machines.room.steps import Carry
 from models.rooms.content import Text
 from models.rooms.errors import (
@@ -21,6 +21,7 @@ from models.rooms.info import ChannelInfo
 from models.rooms.kinds import ChannelDirection, ChannelType
 from models.rooms.room import DETACHED
 from models.rooms.turns import Reaction
+from tests.actors.machines.room import operations
 from tests.actors.machines.room.driver import CHANNELS, Driver
 
 HOST = ChannelInfo("host", ChannelType.HOST, direction=ChannelDirection.INBOUND)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from actors.machines.room import operations
 from actors.machines.room.hooking import HookTrigger
 from actors.machines.room.steps import (
     Carry,
@@ -20,6 +19,7 @@ from models.rooms.kinds import (
     TaskStatus,
 )
 from models.rooms.turns import Reaction
+from tests.actors.machines.room import operations
 from tests.actors.machines.room.driver import Driver
 
 

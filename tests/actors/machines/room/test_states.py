@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from actors.machines.room import operations
 from actors.machines.room.hooking import HookTrigger
 from actors.machines.room.pipeline import Pipeline
 from actors.machines.room.steps import (
@@ -22,6 +21,7 @@ from models.rooms.kinds import (
     RoomStatus,
 )
 from models.rooms.room import DETACHED
+from tests.actors.machines.room import operations
 from tests.actors.machines.room.driver import Driver
 
 Operation = Callable[[Pipeline], Steps[Any]]
