@@ -6,8 +6,8 @@ frames wait, in a queue whose policy is the wire's own business, and a task writ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NoReturn, Protocol
 
 import trio
 
@@ -96,6 +96,24 @@ class LinkWriter:
         if self._goodbye is None:
             self._goodbye = (code, reason)
         self._work.set()
+
+    async def run_beside(
+        self, link: FrameLink, read: Callable[[], Awaitable[NoReturn]]
+    ) -> NoReturn:
+        """Write while `read` reads, which is until the end.
+
+        Raises:
+            LinkClosed: that end.
+        """
+        closed = LinkClosed(1000)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.run, link)
+            try:
+                await read()
+            except LinkClosed as error:
+                closed = error  # raised outside: what leaves a nursery is a group
+            nursery.cancel_scope.cancel()
+        raise closed
 
     async def run(self, link: FrameLink) -> None:
         """Write what could not be written at once, as much as there is at a time."""

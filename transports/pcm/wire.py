@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NoReturn
 
 import attrs
@@ -254,15 +255,7 @@ class PcmWire(Actor[WireMessage | Terminated | _Check | _Ended]):
             await link.send([messages.error(fault.code, fault.message)])
             await link.close(fault.close_code, fault.code)
             return
-        closed = LinkClosed(1000)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._writer.run, link)
-            try:
-                await self._read(rest, link)
-            except LinkClosed as error:
-                closed = error  # raised outside: what leaves a nursery is a group
-            nursery.cancel_scope.cancel()
-        raise closed
+        await self._writer.run_beside(link, partial(self._read, rest, link))
 
     async def _first_frames(self, link: FrameLink) -> Sequence[bytes | str | None]:
         with trio.move_on_at(self._pcm.deadline):

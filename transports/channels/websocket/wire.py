@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NoReturn, assert_never
 
 import attrs
@@ -325,15 +326,7 @@ class RoomWire(Actor[FromChannel | Entered | Terminated | _Own]):
                 if isinstance(goodbye, Hang):
                     await link.close(goodbye.code, goodbye.reason)
             return
-        closed = LinkClosed(1000)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._writer.run, link)
-            try:
-                await self._read(rest, link)
-            except LinkClosed as error:
-                closed = error  # raised outside: what leaves a nursery is a group
-            nursery.cancel_scope.cancel()
-        raise closed
+        await self._writer.run_beside(link, partial(self._read, rest, link))
 
     async def _first_frames(self, link: FrameLink) -> Sequence[bytes | str | None]:
         with trio.move_on_at(self._machine.deadline):
